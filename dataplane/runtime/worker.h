@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/packet/lane.h"
+#include "dataplane/runtime/capture.h"
 #include "dataplane/runtime/counters.h"
 #include "dataplane/runtime/epoch.h"
 
@@ -103,6 +104,7 @@ struct WorkerContext {
   TokenBucket punt_bucket;
   TokenBucket icmp_bucket;
   std::atomic<bool> measure_cycles{false};
+  std::atomic<Capture*> capture{nullptr};  // set by the control thread while somebody listens
 
   void PushEvent(const WorkerEvent& event);
 };
