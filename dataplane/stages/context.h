@@ -41,8 +41,13 @@ struct GatewaySettings {
 
 // Shared by all workers; owned by the control side, outlives them.
 struct GatewayTables {
-  explicit GatewayTables(Epoch& epoch)
-      : epoch(epoch), sad(epoch), tunnels(epoch), spd(epoch), fib(epoch), next_hops(epoch) {}
+  explicit GatewayTables(Epoch& shared_epoch)
+      : epoch(shared_epoch),
+        sad(shared_epoch),
+        tunnels(shared_epoch),
+        spd(shared_epoch),
+        fib(shared_epoch),
+        next_hops(shared_epoch) {}
   Epoch& epoch;
   Sad sad;
   TunnelTable tunnels;
