@@ -12,18 +12,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataplane/base/event_loop.h"
+#include "dataplane/base/message_frame.h"
 #include "dataplane/base/result.h"
 
-namespace google::protobuf {
-class MessageLite;
-}
-
 namespace penstock {
-
-inline constexpr uint32_t kMaxMessage = 16u << 20;
 
 // The server's end of one accepted client. Lives on the loop's thread.
 class MessagePeer {
@@ -34,7 +30,9 @@ class MessagePeer {
   virtual void Send(const google::protobuf::MessageLite& message) = 0;
   // Bytes still queued; a long answer pauses above 1 MiB and goes on from OnDrained.
   virtual size_t queued_bytes() const = 0;
+  // Calls back once, from the loop, when nothing is queued any more. A new callback replaces the old.
   virtual void OnDrained(std::function<void()> callback) = 0;
+  // No further callbacks but on_disconnect, which comes later from the loop; the peer is gone after it.
   virtual void Close() = 0;
   virtual uid_t uid() const = 0;
   virtual pid_t pid() const = 0;
@@ -49,7 +47,8 @@ struct MessageServerOptions {
 
 class MessageServer {
  public:
-  // `on_message` gets each frame's bytes. Returning an error closes the peer after logging it.
+  // `on_message` gets each frame's bytes, which are wiped afterwards. Returning an error closes the peer
+  // after logging it. Any handler may be empty.
   struct Handlers {
     std::function<void(MessagePeer&)> on_connect;
     std::function<Status(MessagePeer&, std::string_view)> on_message;
@@ -58,6 +57,7 @@ class MessageServer {
   static Result<std::unique_ptr<MessageServer>> Listen(EventLoop& loop,
                                                        const MessageServerOptions& options,
                                                        Handlers handlers);
+  // Closes all peers without calling back, and removes the socket file.
   virtual ~MessageServer() = default;
   // Sends to every connected peer for which `wants` is true (null: all).
   virtual void Broadcast(const google::protobuf::MessageLite& message,
@@ -72,14 +72,18 @@ class MessageClient {
   MessageClient& operator=(MessageClient&& other) noexcept;
   ~MessageClient();
 
+  // Waits while the socket is full, at most as long as Connect was allowed to. What was encoded is
+  // wiped afterwards. After an error the connection is of no more use.
   Status Send(const google::protobuf::MessageLite& message);
-  // One whole frame's bytes. Errors: kUnavailable when the daemon closed or the deadline passed.
+  // One whole frame's bytes. Errors: kUnavailable when the daemon closed or the deadline passed; after
+  // a passed deadline the next call goes on where this one stopped.
   Result<std::string> Receive(std::chrono::milliseconds timeout);
   int descriptor() const { return descriptor_; }
 
  private:
-  explicit MessageClient(int descriptor) : descriptor_(descriptor) {}
+  explicit MessageClient(int descriptor);
   int descriptor_ = -1;
+  std::unique_ptr<FrameReader> reader_;
 };
 
 }  // namespace penstock
