@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 
 #include "dataplane/base/ip_address.h"
 #include "dataplane/base/result.h"
@@ -105,6 +106,11 @@ struct alignas(kCacheLine) LastDrop {
   uint8_t destination[16] = {};
 };
 
+// Worker side: replaces the slot's content; the version goes on (that of `value` is scratch).
+void WriteLastDrop(LastDrop& slot, LastDrop& value);
+// Control side: a consistent copy, or nothing if no packet was dropped for this reason yet.
+std::optional<LastDrop> ReadLastDrop(const LastDrop& slot);
+
 // The stages whose work is measured; the order is the packet's.
 enum class Stage : uint8_t {
   kReceive, kClassify, kInboundSa, kEspDecrypt, kInboundPolicy, kOutboundPolicy, kRoute,
@@ -150,5 +156,8 @@ struct WorkerCounters {
   LazyArray<LateHistogram> late_histograms{4096};  // given out at first late packet of an SA
   uint32_t late_histograms_used = 0;
 };
+
+// What went in minus what came out, by the equation above: 0 when the worker is at rest.
+int64_t PacketBalance(const WorkerCounters& counters);
 
 }  // namespace penstock

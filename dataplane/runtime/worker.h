@@ -106,10 +106,24 @@ struct WorkerContext {
   std::atomic<bool> measure_cycles{false};
   std::atomic<Capture*> capture{nullptr};  // set by the control thread while somebody listens
 
+  // Queues an event for the control thread. Never waits: when the ring is full the event is lost, so
+  // what must not be missed also leaves a mark that the control thread finds by a scan (the soft and
+  // hard flags of a Lifetime, the state of a next hop).
   void PushEvent(const WorkerEvent& event);
 };
+static_assert(sizeof(WorkerEvent) % 4 == 0, "rte_ring moves elements in words of four bytes");
 
-// Frees the packet and counts it under `reason`, keeping what is known of it as the last drop.
+// Creates the worker's three rings (sizes are powers of two); FreeWorkerRings frees them with the
+// packets left inside. Control thread, while nobody uses them. Errors: no memory, or the rings of a
+// worker with the same id exist.
+Status MakeWorkerRings(WorkerContext& worker, unsigned packets, unsigned events, int socket);
+void FreeWorkerRings(WorkerContext& worker);
+
+// Control thread: takes one event; false when there is none.
+bool PopEvent(WorkerContext& worker, WorkerEvent& event);
+
+// Frees the packet (the whole chain) and counts it under `reason`, keeping what is known of it as the
+// last drop. A null packet is counted only: there was no buffer for it.
 void Drop(WorkerContext& worker, Packet* packet, DropReason reason);
 
 // Sends what waits on the output; what the driver refuses is counted as transmit_full and freed.
