@@ -4,7 +4,8 @@
 // An entry is one 32-bit word and is stored whole, so a reader sees the old or the new answer and
 // nothing else; a chunk that is no longer used is freed one grace period later. That is what makes one
 // table enough where DPDK 22.11's rte_fib (no RCU) would need two: half the memory, half the work per
-// change. rte_rib and rte_rib6 keep the prefixes for the control side.
+// change. A trie of our own (prefix_tree.h) keeps the prefixes for the control side: rte_rib takes its
+// memory for the largest size at once and from the EAL, a trie node takes 16 or 32 bytes when needed.
 #pragma once
 
 #include <atomic>
