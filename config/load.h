@@ -1,5 +1,5 @@
-// YAML text to the configuration's message, by reflection over gateway.proto; every error with file, line
-// and column.
+// YAML text to the configuration's message, by reflection over gateway.proto; every error with
+// file, line and column.
 #pragma once
 
 #include <string>
@@ -10,9 +10,10 @@
 
 namespace penstock::config {
 
-// One thing that is wrong: "penstock.yaml:12:5: ports[0].mtu: 'abc' is not a number from 68 to 65535".
+// One thing that is wrong: "penstock.yaml:12:5: ports[0].mtu: 'abc' is not a number from 68 to
+// 65535".
 struct Problem {
-  int line = 0;    // from 1; 0: the file as a whole
+  int line = 0;  // from 1; 0: the file as a whole
   int column = 0;
   std::string field;    // "ports[0].mtu"
   std::string message;  // what, and what would be right
@@ -20,13 +21,14 @@ struct Problem {
 std::string FormatProblems(const std::string& file, const std::vector<Problem>& problems);
 
 struct Loaded {
-  Gateway gateway;                 // defaults are filled in
-  std::vector<Problem> problems;   // empty: it is valid, semantics included (see validate.h)
+  Gateway gateway;                // defaults are filled in
+  std::vector<Problem> problems;  // empty: it is valid, semantics included (see validate.h)
 };
 
 // `file` is for messages only.
 Loaded LoadText(const std::string& text);
-// Errors: the file cannot be read, or it has problems; all of them stand in the message, a line each.
+// Errors: the file cannot be read, or it has problems; all of them stand in the message, a line
+// each.
 Result<Gateway> LoadFile(const std::string& path);
 
 }  // namespace penstock::config
