@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,8 +24,8 @@ struct NeighborView {
   int64_t age_nanoseconds = 0;  // since the kernel last told
 };
 
-// Control thread only. Ties kernel neighbours to next hops (as gateways) and to host routes (an on-link
-// neighbour gets a /32 or /128 in the FIB, so that packets to it find their link header).
+// Control thread only. Ties kernel neighbours to next hops (as gateways) and to host routes (an
+// on-link neighbour gets a /32 or /128 in the FIB, so that packets to it find their link header).
 class NeighborTable {
  public:
   // `resolve` asks the kernel (KernelLinks::Resolve through the port's mirror device).
@@ -41,19 +42,39 @@ class NeighborTable {
               bool permanent);
   // A next hop to this gateway was made: gives it the link address if known, else asks for it.
   void Attach(uint32_t next_hop);
-  // A worker met an unresolved one. Asks the kernel, at most once a second for each address.
+  // A worker met an unresolved one. Asks the kernel, at most once a second for each address; where
+  // the answer is known already, puts back a host route that somebody took away.
   void Want(uint16_t port, const IpAddress& address);
   // From a timer: asks again for those in use, so that the kernel keeps them fresh.
   void Refresh();
   std::vector<NeighborView> neighbors() const;
 
  private:
-  struct Entry;
+  struct Entry {
+    std::optional<MacAddress> mac;
+    bool permanent = false;
+    Nanoseconds told{0};
+    std::optional<Nanoseconds> asked;
+    std::optional<uint32_t> host_route;  // our next hop in the FIB, held
+  };
+  using Key = std::pair<uint16_t, IpAddress>;
+
+  void Ask(const Key& key, Entry& entry);
+  void SetLinks(const Key& key, const Entry& entry);
+  bool DeservesHostRoute(const Key& key) const;
+  void EnsureHostRoute(const Key& key, Entry& entry);
+  void DropHostRoute(const Key& key, Entry& entry);
+  bool IsGateway(const Key& key, const Entry& entry) const;
+  bool MakeRoomForUnresolved();
+
   Fib& fib_;
   NextHopTable& next_hops_;
   const Clock& clock_;
   std::function<void(uint16_t, const IpAddress&)> resolve_;
-  std::unique_ptr<Entry> entries_;
+  std::map<Key, Entry> entries_;
+  std::map<uint16_t, MacAddress> port_macs_;
+  std::map<uint16_t, std::vector<Prefix>> connected_;
+  size_t unresolved_ = 0;  // entries without a link address
 };
 
 }  // namespace penstock

@@ -23,7 +23,7 @@ namespace penstock {
 inline constexpr uint32_t kMaxNextHops = 1u << 20;
 
 enum class NextHopKind : uint8_t {
-  kNoRoute,      // index 0: what a lookup without a match yields
+  kNoRoute,  // index 0: what a lookup without a match yields
   kBlackhole,
   kUnreachable,  // ICMP host unreachable
   kProhibit,     // ICMP administratively prohibited
@@ -44,8 +44,9 @@ inline constexpr uint32_t kNextHopLocal = 4;
 inline constexpr uint32_t kNextHopProtected = 5;
 inline constexpr uint32_t kFirstFreeNextHop = 8;
 
-// The link addresses in front of a packet: destination, source; `resolved` is 1 once the kernel knows
-// the neighbour. Replaced by one aligned 16-byte store, so that a worker never sees half of it.
+// The link addresses in front of a packet: destination, source; `resolved` is 1 once the kernel
+// knows the neighbour. Replaced by one aligned 16-byte store, so that a worker never sees half of
+// it.
 struct alignas(16) LinkHeader {
   uint8_t destination[6];
   uint8_t source[6];
@@ -59,15 +60,15 @@ inline constexpr uint32_t kMaxGroupMembers = 64;
 
 // One line, read by workers, written by the control thread.
 struct alignas(kCacheLine) NextHop {
-  LinkHeader link;                  // kForward
+  LinkHeader link;  // kForward
   NextHopKind kind;
   uint8_t unused0;
-  uint16_t port;                    // kForward, kGlean: port index
-  uint32_t tunnel;                  // kTunnel
-  uint32_t bucket_mask;             // kGroup: buckets - 1
+  uint16_t port;         // kForward, kGlean: port index
+  uint32_t tunnel;       // kTunnel
+  uint32_t bucket_mask;  // kGroup: buckets - 1
   uint32_t unused1;
   const std::atomic<uint32_t>* buckets;  // kGroup: next hop index each; never another group
-  uint8_t gateway[16];              // kForward: the neighbour's IP, for resolution
+  uint8_t gateway[16];                   // kForward: the neighbour's IP, for resolution
   uint8_t gateway_version;
   uint8_t unused2[7];
 };
@@ -112,19 +113,26 @@ class NextHopTable {
   Result<uint32_t> AddForward(uint16_t port, const IpAddress& gateway);
   Result<uint32_t> AddGlean(uint16_t port);
   Result<uint32_t> AddTunnel(uint32_t tunnel);
-  // At most kMaxGroupMembers, each alive or not; members must not be groups. `buckets` is a power of
-  // two. The group holds its members.
-  Result<uint32_t> AddGroup(std::span<const GroupMember> members, uint32_t buckets = kDefaultBuckets);
+  // At most kMaxGroupMembers, each alive or not; members must not be groups; a member that is named
+  // twice counts with the sum of its weights. `buckets` is a power of two, stays the same for the
+  // group's life and is at least the number of members. The group holds its members. A group of
+  // AddGroup is the caller's own, since UpdateGroup changes it; AddSharedGroup gives equal requests
+  // one index, for routes that bring their members along, and such a group cannot be updated.
+  Result<uint32_t> AddGroup(std::span<const GroupMember> members,
+                            uint32_t buckets = kDefaultBuckets);
+  Result<uint32_t> AddSharedGroup(std::span<const GroupMember> members,
+                                  uint32_t buckets = kDefaultBuckets);
   // Replaces the members in place, moving as few buckets as the weights allow.
   Status UpdateGroup(uint32_t group, std::span<const GroupMember> members);
+  // Hold counts another user. Both ignore the fixed indices, which are never released.
   void Hold(uint32_t index);
   void Release(uint32_t index);
 
   // Link addresses of a neighbour came, changed (resolved) or went.
   void SetLink(uint32_t index, const std::optional<LinkHeader>& link);
   // A member that is dead leaves the buckets of all groups at once; what it held is spread over the
-  // living by weight. Alive again, it takes back its own buckets and no others. With no living member
-  // all buckets keep their owners (who then drop by their own reason: fail closed).
+  // living by weight. Alive again, it takes back its own buckets and no others. With no living
+  // member all buckets keep their owners (who then drop by their own reason: fail closed).
   void SetAlive(uint32_t index, bool alive);
   bool alive(uint32_t index) const;
 
@@ -144,7 +152,8 @@ class NextHopTable {
 
  private:
   struct Control;
-  Epoch& epoch_;
+  Result<uint32_t> AddSingle(const NextHop& next_hop, const IpAddress& gateway);
+
   LazyArray<NextHop> table_{kMaxNextHops};
   std::unique_ptr<Control> control_;
 };
