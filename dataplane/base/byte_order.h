@@ -13,8 +13,8 @@ constexpr uint16_t SwapBytes(uint16_t value) { return __builtin_bswap16(value); 
 constexpr uint32_t SwapBytes(uint32_t value) { return __builtin_bswap32(value); }
 constexpr uint64_t SwapBytes(uint64_t value) { return __builtin_bswap64(value); }
 
-// An integer whose bytes in memory are in network order. Trivial and without alignment, so that it may
-// stand anywhere in wire structs.
+// An integer whose bytes in memory are in network order. Trivial and without alignment, so that it
+// may stand anywhere in wire structs.
 template <typename T>
 class [[gnu::packed]] BigEndian {
  public:

@@ -1,4 +1,5 @@
-// The control thread's loop over libevent: descriptors, timers, signals and work from other threads.
+// The control thread's loop over libevent: descriptors, timers, signals and work from other
+// threads.
 #pragma once
 
 #include <chrono>
@@ -23,7 +24,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Calls back while the descriptor is readable (level triggered). The descriptor stays the caller's.
+  // Calls back while the descriptor is readable (level triggered). The descriptor stays the
+  // caller's.
   [[nodiscard]] Handle OnReadable(int descriptor, std::function<void()> callback);
   [[nodiscard]] Handle OnWritable(int descriptor, std::function<void()> callback);
   [[nodiscard]] Handle OnSignal(int signal, std::function<void()> callback);

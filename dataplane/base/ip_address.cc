@@ -49,8 +49,7 @@ Result<Split> ParseWithLength(std::string_view text) {
   if (slash == std::string_view::npos) {
     return Split{*address, address->max_prefix_length(), false};
   }
-  Result<uint8_t> length =
-      ParseLength(text, text.substr(slash + 1), address->max_prefix_length());
+  Result<uint8_t> length = ParseLength(text, text.substr(slash + 1), address->max_prefix_length());
   if (!length) {
     return tl::make_unexpected(length.error());
   }
@@ -157,7 +156,8 @@ Prefix::Prefix(const IpAddress& address, uint8_t length) : length_(length) {
     const int kept = std::clamp(static_cast<int>(length) - static_cast<int>(8 * i), 0, 8);
     bytes[i] = static_cast<uint8_t>(bytes[i] & (0xff00u >> kept));
   }
-  address_ = address.is_v4() ? IpAddress::V4(static_cast<const void*>(bytes)) : IpAddress::V6(bytes);
+  address_ =
+      address.is_v4() ? IpAddress::V4(static_cast<const void*>(bytes)) : IpAddress::V6(bytes);
 }
 
 Result<Prefix> Prefix::Parse(std::string_view text) {

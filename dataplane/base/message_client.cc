@@ -18,8 +18,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 // Waits until there is something to read; false when the deadline has passed.
 bool WaitReadable(int descriptor, SteadyTime deadline) {
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd entry{.fd = descriptor, .events = POLLIN, .revents = 0};
     const int ready = poll(&entry, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
     if (ready > 0) {

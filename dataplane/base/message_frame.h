@@ -1,4 +1,5 @@
-// Frames of the message sockets: a length of 4 bytes in network order, then so many bytes of one message.
+// Frames of the message sockets: a length of 4 bytes in network order, then so many bytes of one
+// message.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +36,8 @@ class FrameReader {
   std::span<char> Space();
   void Filled(size_t size) { end_ += size; }
 
-  // The next whole frame, valid until the next call of any member; nothing if more bytes are needed.
-  // Error: a length beyond kMaxMessage, after which the stream cannot be trusted any more.
+  // The next whole frame, valid until the next call of any member; nothing if more bytes are
+  // needed. Error: a length beyond kMaxMessage, after which the stream cannot be trusted any more.
   Result<std::optional<std::string_view>> Next();
 
  private:

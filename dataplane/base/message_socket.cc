@@ -130,8 +130,7 @@ class Server final : public MessageServer {
   void Welcome(int descriptor) {
     ucred credentials{};
     socklen_t size = sizeof(credentials);
-    const bool known =
-        getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0;
+    const bool known = getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0;
     if (!known || !IsAllowed(credentials.uid) || peers_.size() >= kMostPeers) {
       Log("socket").warn("{}: refused process {} of user {}: {}", path(), credentials.pid,
                          credentials.uid,
@@ -190,8 +189,7 @@ void Peer::WatchReadable() {
 void Peer::Send(const google::protobuf::MessageLite& message) {
   Result<std::string> frame = EncodeFrame(message);
   if (!frame) {
-    Log("socket").error("{}: closing process {}: {}", server_.path(), pid(),
-                        frame.error().message);
+    Log("socket").error("{}: closing process {}: {}", server_.path(), pid(), frame.error().message);
     Close();
     return;
   }

@@ -25,30 +25,32 @@ namespace penstock {
 class MessagePeer {
  public:
   virtual ~MessagePeer() = default;
-  // Queues a message and sends what the socket takes now. A peer that lets more than 64 MiB queue up
-  // is disconnected, so that no client can hold the daemon's memory.
+  // Queues a message and sends what the socket takes now. A peer that lets more than 64 MiB queue
+  // up is disconnected, so that no client can hold the daemon's memory.
   virtual void Send(const google::protobuf::MessageLite& message) = 0;
   // Bytes still queued; a long answer pauses above 1 MiB and goes on from OnDrained.
   virtual size_t queued_bytes() const = 0;
-  // Calls back once, from the loop, when nothing is queued any more. A new callback replaces the old.
+  // Calls back once, from the loop, when nothing is queued any more. A new callback replaces the
+  // old.
   virtual void OnDrained(std::function<void()> callback) = 0;
-  // No further callbacks but on_disconnect, which comes later from the loop; the peer is gone after it.
+  // No further callbacks but on_disconnect, which comes later from the loop; the peer is gone after
+  // it.
   virtual void Close() = 0;
   virtual uid_t uid() const = 0;
   virtual pid_t pid() const = 0;
 };
 
 struct MessageServerOptions {
-  std::string path;         // removed on destruction; a stale one of a dead daemon is replaced
+  std::string path;  // removed on destruction; a stale one of a dead daemon is replaced
   mode_t mode = 0660;
-  std::string group;        // group name that owns the socket; empty: unchanged
+  std::string group;                // group name that owns the socket; empty: unchanged
   std::vector<uid_t> allowed_uids;  // empty: root and the daemon's own user
 };
 
 class MessageServer {
  public:
-  // `on_message` gets each frame's bytes, which are wiped afterwards. Returning an error closes the peer
-  // after logging it. Any handler may be empty.
+  // `on_message` gets each frame's bytes, which are wiped afterwards. Returning an error closes the
+  // peer after logging it. Any handler may be empty.
   struct Handlers {
     std::function<void(MessagePeer&)> on_connect;
     std::function<Status(MessagePeer&, std::string_view)> on_message;
@@ -75,8 +77,8 @@ class MessageClient {
   // Waits while the socket is full, at most as long as Connect was allowed to. What was encoded is
   // wiped afterwards. After an error the connection is of no more use.
   Status Send(const google::protobuf::MessageLite& message);
-  // One whole frame's bytes. Errors: kUnavailable when the daemon closed or the deadline passed; after
-  // a passed deadline the next call goes on where this one stopped.
+  // One whole frame's bytes. Errors: kUnavailable when the daemon closed or the deadline passed;
+  // after a passed deadline the next call goes on where this one stopped.
   Result<std::string> Receive(std::chrono::milliseconds timeout);
   int descriptor() const { return descriptor_; }
 

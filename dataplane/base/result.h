@@ -13,11 +13,11 @@ enum class Errc {
   kInvalidArgument,  // the caller must change the request
   kNotFound,
   kAlreadyExists,
-  kUnsupported,    // understood, but not built or not possible on this machine
-  kExhausted,      // a table, a number range or memory is full
-  kPermission,     // the peer or the process lacks a right
-  kUnavailable,    // the other side is not there (now)
-  kInternal,       // a system call or a library failed where it should not
+  kUnsupported,  // understood, but not built or not possible on this machine
+  kExhausted,    // a table, a number range or memory is full
+  kPermission,   // the peer or the process lacks a right
+  kUnavailable,  // the other side is not there (now)
+  kInternal,     // a system call or a library failed where it should not
 };
 
 // The code's name as it stands in JSON and protobuf, e.g. "invalid_argument".
@@ -48,11 +48,11 @@ template <typename... Args>
 // A broken invariant of the program itself: prints where and what, and aborts.
 [[noreturn]] void CheckFailed(const char* file, int line, const char* what);
 
-#define PENSTOCK_CHECK(condition)                               \
-  do {                                                          \
-    if (!(condition)) [[unlikely]] {                            \
-      ::penstock::CheckFailed(__FILE__, __LINE__, #condition);  \
-    }                                                           \
+#define PENSTOCK_CHECK(condition)                              \
+  do {                                                         \
+    if (!(condition)) [[unlikely]] {                           \
+      ::penstock::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                          \
   } while (false)
 
 }  // namespace penstock

@@ -25,7 +25,7 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kGrain = 64;
 constexpr size_t kSlabSize = 64 * 1024;  // and its alignment: an object finds its slab by masking
-constexpr std::array<uint16_t, 14> kClassSizes = {64,  128,  192,  256,  384,  512,  768,
+constexpr std::array<uint16_t, 14> kClassSizes = {64,   128,  192,  256,  384,  512,  768,
                                                   1024, 1280, 1536, 2048, 2560, 3072, 4096};
 
 size_t RoundUp(size_t size, size_t to) { return (size + to - 1) / to * to; }
@@ -45,8 +45,8 @@ void Protect(void* memory, size_t size) {
 
 uint8_t* MapAlignedSlab() {
   uint8_t* memory = MapPages(2 * kSlabSize);
-  const size_t front = RoundUp(std::bit_cast<uintptr_t>(memory), kSlabSize) -
-                       std::bit_cast<uintptr_t>(memory);
+  const size_t front =
+      RoundUp(std::bit_cast<uintptr_t>(memory), kSlabSize) - std::bit_cast<uintptr_t>(memory);
   if (front > 0) {
     munmap(memory, front);
   }
@@ -57,7 +57,8 @@ uint8_t* MapAlignedSlab() {
   return memory + front;
 }
 
-// The head of a slab; objects of one size follow. A list of those that have room hangs on each class.
+// The head of a slab; objects of one size follow. A list of those that have room hangs on each
+// class.
 struct alignas(kGrain) Slab {
   Slab* previous = nullptr;
   Slab* next = nullptr;
@@ -81,7 +82,8 @@ struct alignas(kGrain) Slab {
   }
 
   void Give(void* object) {
-    const size_t index = static_cast<size_t>(static_cast<uint8_t*>(object) - objects()) / object_size;
+    const size_t index =
+        static_cast<size_t>(static_cast<uint8_t*>(object) - objects()) / object_size;
     const uint64_t bit = uint64_t{1} << (index % 64);
     PENSTOCK_CHECK(index < capacity && (taken[index / 64] & bit) != 0);
     taken[index / 64] &= ~bit;

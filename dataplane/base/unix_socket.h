@@ -10,19 +10,22 @@
 
 namespace penstock {
 
-// A listening socket that owns its file: the file goes with it, unless someone else has replaced it.
+// A listening socket that owns its file: the file goes with it, unless someone else has replaced
+// it.
 class UnixListener {
  public:
   // Replaces the stale file of a daemon that died. Errors: kAlreadyExists if a daemon still answers
   // there, or if something other than a socket lies at `path`.
-  static Result<UnixListener> Listen(const std::string& path, mode_t mode, const std::string& group);
+  static Result<UnixListener> Listen(const std::string& path, mode_t mode,
+                                     const std::string& group);
   UnixListener(UnixListener&& other) noexcept;
   UnixListener& operator=(UnixListener&&) = delete;
   ~UnixListener();
   int descriptor() const { return descriptor_; }  // not blocking
 
  private:
-  UnixListener(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  UnixListener(int descriptor, std::string path)
+      : descriptor_(descriptor), path_(std::move(path)) {}
   int descriptor_;
   std::string path_;
   dev_t device_ = 0;  // of the file, to know it again
