@@ -108,11 +108,22 @@ Status NetlinkSocket::Dump(uint16_t type, const OnMessage& on_message) {
   const std::string what = fmt::format("dump of rtnetlink type {}", type);
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     NetlinkRequest request(type, NLM_F_DUMP, sizeof(rtgenmsg));
+    std::vector<char> answer;
+    const auto keep = [&answer](const nlmsghdr& message) {
+      const size_t at = answer.size();
+      answer.resize(at + NLMSG_ALIGN(message.nlmsg_len));
+      std::memcpy(answer.data() + at, &message, message.nlmsg_len);
+    };
     bool interrupted = false;
-    if (const Status status = Transact(request.header(), what, on_message, interrupted); !status) {
+    if (const Status status = Transact(request.header(), what, keep, interrupted); !status) {
       return status;
     }
     if (!interrupted) {
+      int left = static_cast<int>(answer.size());
+      const auto* message = reinterpret_cast<const nlmsghdr*>(answer.data());
+      for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        on_message(*message);
+      }
       return {};
     }
   }
