@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what Penstock needs from Debian 12's packages. Does nothing when all are there.
+#   install_deps.sh [build|test|bench|all]     default: build
+set -euo pipefail
+
+build=(meson ninja-build ccache pkg-config g++ libdpdk-dev dpdk libipsec-mb-dev libssl-dev libspdlog-dev
+  libfmt-dev libexpected-dev libcli11-dev libyaml-cpp-dev libprotobuf-dev protobuf-compiler libmnl-dev
+  libevent-dev libnftables-dev libsystemd-dev libpcap-dev libcap-ng-dev libgtest-dev libgmock-dev
+  libbenchmark-dev iproute2 iputils-ping iperf3 ethtool procps python3 python3-protobuf python3-yaml)
+test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-pytest python3-pytest-timeout python3-scapy
+  python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute)
+bench=(linux-perf dpkg-dev xz-utils)
+
+case "${1:-build}" in
+  build) wanted=("${build[@]}") ;;
+  test) wanted=("${build[@]}" "${test[@]}") ;;
+  bench) wanted=("${build[@]}" "${bench[@]}") ;;
+  all) wanted=("${build[@]}" "${test[@]}" "${bench[@]}") ;;
+  *)
+    echo "install_deps.sh: '$1' is unknown; expected build, test, bench or all" >&2
+    exit 2
+    ;;
+esac
+
+missing=()
+for package in "${wanted[@]}"; do
+  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+    missing+=("$package")
+  fi
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install_deps.sh: needs root to install: ${missing[*]}" >&2
+  command -v sudo >/dev/null && echo "run: sudo $0 ${1:-build}" >&2
+  exit 1
+fi
+echo "installing ${#missing[@]} Debian packages"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "install_deps.sh: apt-get failed; see above" >&2
+  exit 1
+fi
