@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/packet/packet.h"
 
@@ -18,7 +19,8 @@ struct LifetimeLimits {
   bool counts_traffic() const { return (soft_bytes | hard_bytes | soft_packets | hard_packets) != 0; }
 };
 
-// Shared by all workers that use the SA; one atomic add per run of packets and counter, not per packet.
+// Shared by all workers that use the SA. Counters hold what was allowed, never more than the hard limit.
+// Once a packet was refused the SA has ended: all later packets are refused, however small.
 struct alignas(kCacheLine) Lifetime {
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> packets{0};
@@ -39,6 +41,23 @@ struct alignas(kCacheLine) Lifetime {
     Crossing crossing;
   };
   Verdict Count(uint64_t packet_bytes);
+
+  // Counts a run of packets of one SA: one atomic operation per counter while no limit is near, packet
+  // by packet where one is.  The first `allowed` packets may pass, the rest may not; `soft` and `hard`
+  // are true for exactly one caller each.
+  struct RunVerdict {
+    unsigned allowed = 0;
+    bool soft = false;
+    bool hard = false;
+  };
+  RunVerdict CountRun(std::span<const uint32_t> packet_bytes);
+
+ private:
+  bool RaiseSoft(bool reached);
+  bool RaiseHard();
+  RunVerdict CountOneByOne(std::span<const uint32_t> packet_bytes);
+  RunVerdict CountBytesOneByOne(std::span<const uint32_t> packet_bytes);
 };
+static_assert(sizeof(Lifetime) == kCacheLine);
 
 }  // namespace penstock

@@ -20,14 +20,18 @@
 
 namespace penstock {
 
-// A traffic selector (RFC 4301 4.4.1.1): ranges, as IKEv2 has them.
+// A traffic selector (RFC 4301 4.4.1.1): ranges, as IKEv2 has them. For ICMP and ICMPv6 the packet's
+// port is type * 256 + code, and both ranges are compared with it. A range of 65535 to 0 is OPAQUE: it
+// matches packets whose ports cannot be seen, and only these.
 struct Selector {
   Prefix source;
   Prefix destination;
   uint8_t protocol = 0;  // 0: any
-  uint16_t source_port_first = 0, source_port_last = 65535;            // ICMP: type and code as in
-  uint16_t destination_port_first = 0, destination_port_last = 65535;  // RFC 4301 4.4.1.1
+  uint16_t source_port_first = 0, source_port_last = 65535;
+  uint16_t destination_port_first = 0, destination_port_last = 65535;
+  // Everything of its family, that is.
   bool MatchesEverything() const;
+  // `ports_known` is false for fragments and for protocols without ports.
   bool Matches(const IpAddress& source, const IpAddress& destination, uint8_t protocol,
                uint16_t source_port, uint16_t destination_port, bool ports_known) const;
   friend bool operator==(const Selector&, const Selector&) = default;
@@ -68,6 +72,9 @@ struct SaConfig {
   LifetimeLimits limits;
   uint64_t initial_sequence = 0;  // outbound: last number used; inbound: top of the window
 };
+
+// Families of a selector's two sides, port ranges, ports without protocol.
+Status ValidateSelector(const Selector& selector);
 
 // Says what is wrong with the configuration, field by field, or nothing.
 Status ValidateSaConfig(const SaConfig& config);
@@ -112,7 +119,10 @@ struct OutboundSa {
   std::atomic<uint8_t> dead;             // 1: hard lifetime or sequence end; packets are dropped
   uint8_t unused0;
   uint32_t tfc_length;
-  uint32_t ipv4_checksum_base;           // one's complement sum of the template's constant IPv4 fields
+  // Sum of the IPv4 template's constant 16-bit words as they lie in memory (RFC 1071, not folded):
+  // version, TTL, protocol, addresses. To be added: TOS (second byte of the first word), length,
+  // identification, flags. 0 for IPv6.
+  uint32_t ipv4_checksum_base;
   uint8_t unused1[4];
 
   // Line 1: the outer headers as they are copied in front of a packet; lengths, ID, TOS, checksum and
@@ -142,7 +152,7 @@ struct InboundSa {
   uint32_t slot;
   const CryptoKey* crypto_key;
   uint32_t tunnel;
-  uint16_t flags;
+  uint16_t flags;                // SaFlag
   uint8_t iv_length;
   uint8_t icv_length;
   uint8_t block;
@@ -168,7 +178,8 @@ struct InboundSa {
 };
 
 // Builds an SA completely: key schedule, template, lengths. `slot` comes from the Sad. Wipes the keys in
-// `config`. `engine` is the control thread's instance.
+// `config`. `engine` is the control thread's instance. The configuration is validated first; an SA whose
+// `limits` count traffic starts at zero. An outbound SA starts with the inner MTU of a 1500-byte path.
 Result<std::unique_ptr<OutboundSa>> MakeOutboundSa(SaConfig config, uint32_t slot, uint32_t tunnel,
                                                    Engine& engine, const Clock& clock);
 Result<std::unique_ptr<InboundSa>> MakeInboundSa(SaConfig config, uint32_t slot, uint32_t tunnel,

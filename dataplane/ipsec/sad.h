@@ -5,9 +5,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "dataplane/ipsec/foreign_table.h"
 #include "dataplane/ipsec/sa.h"
 #include "dataplane/runtime/epoch.h"
 
@@ -33,14 +35,20 @@ class Sad {
   // A fresh SPI (host order) whose slot is kept until InsertInbound or ReleaseSpi.
   Result<uint32_t> ReserveSpi();
   bool IsReserved(uint32_t spi) const;
+  // Gives back an SPI that was reserved and never used; otherwise does nothing.
   void ReleaseSpi(uint32_t spi);
-  // A slot for counters of an SA with this inbound SPI (reserved or not), or of an outbound SA.
+  // A slot for counters of an SA with this inbound SPI (reserved or not), or of an outbound SA. Errors:
+  // the SPI is in use; all slots are taken.
   Result<uint32_t> SlotForInbound(uint32_t spi);
   Result<uint32_t> SlotForOutbound();
-  void ReleaseSlot(uint32_t slot);  // counters are zeroed and the slot reused after a grace period
-  // Publishes; errors: the SPI is in use. The SAD owns it from here.
+  // For outbound SAs after they were unpublished, and for slots that never came to use: the slot is
+  // given out again after a grace period. RemoveInbound does it for its SA; doing it twice is harmless
+  // until the slot is given out again.
+  void ReleaseSlot(uint32_t slot);
+  // Publishes; errors: the SPI is in use, or the SA's slot is not one that was given for it. The SAD
+  // owns the SA from here; after an error it is gone and the slot is as before.
   Status InsertInbound(std::unique_ptr<InboundSa> sa);
-  // Unpublishes; freed, key and all, one grace period later. Errors: not found.
+  // Unpublishes; freed, key and all, and its slot released, one grace period later. Errors: not found.
   Status RemoveInbound(uint32_t spi);
   InboundSa* FindForControl(uint32_t spi) const;
   std::vector<InboundSa*> inbound() const;  // ordered by SPI
@@ -53,12 +61,14 @@ class Sad {
     std::atomic<uint32_t> spi;  // network order raw; 0: none
     std::atomic<InboundSa*> sa;
   };
-  InboundSa* FindForeign(Be32 spi) const;
   struct Control;
+  InboundSa* FindForeign(Be32 spi) const;
+  void InsertForeign(InboundSa* sa);
 
   Epoch& epoch_;
   LazyArray<Entry> entries_{kMaxSas};
-  std::unique_ptr<Control> control_;
+  Published<ForeignTable> foreign_;
+  std::shared_ptr<Control> control_;  // deferred work holds it weakly: it may run after the Sad is gone
 };
 
 }  // namespace penstock

@@ -50,25 +50,31 @@ class TunnelTable {
   Tunnel& operator[](uint32_t id) { return hot_[id]; }
   const Tunnel& operator[](uint32_t id) const { return hot_[id]; }
 
-  // Control side. Errors: name, if_id or reqid in use; table full.
+  // Control side. Errors: the name is no device name; name, if_id or reqid in use; table full.
   Result<uint32_t> Add(const TunnelConfig& config);
-  Status Remove(uint32_t id);  // SAs must have gone before
-  const TunnelConfig& config(uint32_t id) const;
-  void set_config(uint32_t id, const TunnelConfig& config);  // name and if_id stay
+  // Errors: not found; SAs must have gone before.
+  Status Remove(uint32_t id);
+  const TunnelConfig& config(uint32_t id) const;  // `id` must be in use
+  // Name and if_id stay what they were; a reqid that another tunnel has is not taken over.
+  void set_config(uint32_t id, const TunnelConfig& config);
+  // Stores the MTU in force and the MSS clamps that follow: the configured ones, else from `computed`
+  // (0: not known).
+  void SetMtu(uint32_t id, uint16_t computed);
   // 0 if there is none.
   uint32_t FindByName(const std::string& name) const;
   uint32_t FindByIfId(uint32_t if_id) const;
   uint32_t FindByReqid(uint32_t reqid) const;
-  std::vector<uint32_t> ids() const;
+  std::vector<uint32_t> ids() const;  // in order
 
  private:
   struct Cold;
   Epoch& epoch_;
   LazyArray<Tunnel> hot_{kMaxTunnels};
-  std::unique_ptr<Cold> cold_;
+  std::shared_ptr<Cold> cold_;  // deferred work holds it weakly: it may run after the table is gone
 };
 
-// The MSS that fits an inner MTU: less 40 (IPv4) or 60 (IPv6) bytes of IP and TCP header.
+// The MSS that fits an inner MTU: less 40 (IPv4) or 60 (IPv6) bytes of IP and TCP header; 0
+// where nothing is left.
 uint16_t MssFor(uint16_t inner_mtu, Family inner);
 
 }  // namespace penstock
