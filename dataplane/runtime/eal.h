@@ -19,6 +19,8 @@ struct EalConfig {
   bool pin = true;                       // false: workers float over the process's CPUs
   Hugepages hugepages = Hugepages::kAuto;  // auto: used where enough are free, plain memory otherwise
   unsigned memory_mebibytes = 512;
+  std::vector<std::string> pci_devices;  // addresses of PCI ports; empty: the PCI bus is left alone
+  bool telemetry = false;                // DPDK's own telemetry socket under /run/dpdk
   std::vector<std::string> extra;        // further EAL arguments, last
 };
 

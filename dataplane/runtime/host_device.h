@@ -30,6 +30,8 @@ class HostDevice {
 
  private:
   HostDevice() = default;
+  static Result<std::unique_ptr<HostDevice>> Open(const std::string& name, bool tap,
+                                                  const MacAddress* mac, uint16_t mtu);
   int descriptor_ = -1;
   int interface_ = 0;
   std::string name_;
