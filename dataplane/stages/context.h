@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 #include "dataplane/crypto/engine.h"
 #include "dataplane/ipsec/sad.h"
@@ -81,6 +82,8 @@ struct StageContext {
   Job jobs[kBurst];
   std::unique_ptr<HoldQueue, void (*)(HoldQueue*)> hold{nullptr, nullptr};
   std::unique_ptr<Reassembly, void (*)(Reassembly*)> reassembly{nullptr, nullptr};
+  std::optional<TokenBucket> punt_control_bucket;  // see punt.cc
+  uint32_t next_identification = 0;                // of IPv6 packets that we fragment
   bool measure = false;     // count cycles in this poll
   bool wake_host = false;   // packets were queued to the host path in this poll
 };
