@@ -12,8 +12,6 @@
 #include "dataplane/packet/packet.h"
 #include "dataplane/runtime/counters.h"
 
-struct bpf_program;
-
 namespace penstock {
 
 struct WorkerContext;
@@ -31,7 +29,7 @@ struct CaptureOptions {
   int drop_reason = -1;                // kDrop: which; -1: all
   std::string filter;                  // pcap-filter(7) expression; empty: everything
   uint64_t packet_limit = 0;           // 0: none
-  uint32_t snap_length = 65535;
+  uint32_t snap_length = 65535;        // cut to 16 KiB
 };
 
 // One capture. The control thread makes it, puts it into every worker's `capture` pointer, reads it, takes
@@ -49,6 +47,8 @@ class Capture {
   }
   void Offer(WorkerContext& worker, const Packet* packet, unsigned offset, bool outbound,
              uint16_t port, uint32_t tunnel, const DropReason* reason);
+  // For Drop(): finds out itself whether the packet still starts with its link header.
+  void OfferDropped(WorkerContext& worker, const Packet* packet, DropReason reason);
 
   // Control side: appends what has been captured since the last call, as pcapng blocks (the first call
   // starts with section and interface blocks). Returns false once the packet limit is reached and all
