@@ -197,6 +197,10 @@ void Drop(WorkerContext& worker, Packet* packet, DropReason reason) {
   }
   LastDrop last = DescribeDrop(worker, packet, reason);
   WriteLastDrop(worker.counters.last_drops[index], last);
+  Capture* capture = worker.capture.load(std::memory_order_acquire);
+  if (capture != nullptr && capture->Wants(CapturePoint::kDrop, index)) [[unlikely]] {
+    capture->OfferDropped(worker, packet, reason);
+  }
   rte_pktmbuf_free(packet);
 }
 
