@@ -188,4 +188,59 @@ Result<std::unique_ptr<InboundSa>> MakeInboundSa(SaConfig config, uint32_t slot,
   return sa;
 }
 
+Result<std::unique_ptr<OutboundSa>> MoveOutboundSa(OutboundSa& old, const OuterAddresses& outer,
+                                                   uint64_t margin) {
+  if (outer.source.family() != outer.destination.family()) {
+    return Fail(Errc::kInvalidArgument, "SA 0x{:08x}: {} and {} are of different address families",
+                old.config.spi, outer.source.ToString(), outer.destination.ToString());
+  }
+  if (outer.udp_encapsulation && (outer.source_port == 0 || outer.destination_port == 0)) {
+    return Fail(Errc::kInvalidArgument, "SA 0x{:08x}: UDP encapsulation needs both ports",
+                old.config.spi);
+  }
+  auto sa = std::make_unique<OutboundSa>();
+  SaConfig& config = sa->config;
+  config.name = old.config.name;
+  config.spi = old.config.spi;
+  config.suite = old.config.suite;
+  config.esn = old.config.esn;
+  config.source = outer.source;
+  config.destination = outer.destination;
+  config.udp_encapsulation = outer.udp_encapsulation;
+  config.source_port = outer.udp_encapsulation ? outer.source_port : uint16_t{0};
+  config.destination_port = outer.udp_encapsulation ? outer.destination_port : uint16_t{0};
+  config.if_id = old.config.if_id;
+  config.reqid = old.config.reqid;
+  config.selectors = old.config.selectors;
+  config.headers = old.config.headers;
+  config.tfc_length = old.config.tfc_length;
+  config.limits = old.config.limits;
+  sa->crypto_key = old.crypto_key;
+  sa->owned_key = std::move(old.owned_key);
+  sa->iv_base = old.iv_base;
+  sa->slot = old.slot;
+  sa->tunnel = old.tunnel;
+  sa->spi = old.spi;
+  sa->flags = FlagsOf(config);
+  sa->iv_length = old.iv_length;
+  sa->icv_length = old.icv_length;
+  sa->block = old.block;
+  sa->fixed_dscp = old.fixed_dscp;
+  sa->tfc_length = old.tfc_length;
+  sa->inner_mtu.store(old.inner_mtu.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  sa->dead.store(old.dead.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  WriteTemplate(config, *sa);
+  sa->sequence.Configure(config.esn, old.sequence.last() + margin);
+  sa->ipv4_identification.store(old.ipv4_identification.load(std::memory_order_relaxed),
+                                std::memory_order_relaxed);
+  sa->lifetime.Configure(config.limits);
+  sa->lifetime.bytes.store(old.lifetime.bytes.load());
+  sa->lifetime.packets.store(old.lifetime.packets.load());
+  sa->lifetime.soft_raised.store(old.lifetime.soft_raised.load());
+  sa->lifetime.hard_raised.store(old.lifetime.hard_raised.load());
+  sa->installed_wall_seconds = old.installed_wall_seconds;
+  sa->installed_nanoseconds = old.installed_nanoseconds;
+  return sa;
+}
+
 }  // namespace penstock

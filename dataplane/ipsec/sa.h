@@ -185,4 +185,18 @@ Result<std::unique_ptr<OutboundSa>> MakeOutboundSa(SaConfig config, uint32_t slo
 Result<std::unique_ptr<InboundSa>> MakeInboundSa(SaConfig config, uint32_t slot, uint32_t tunnel,
                                                  Engine& engine, const Clock& clock);
 
+// Outer addresses and encapsulation, in the direction of the packets; ports in host order.
+struct OuterAddresses {
+  IpAddress source, destination;
+  bool udp_encapsulation = false;
+  uint16_t source_port = 0, destination_port = 0;
+};
+
+// The successor of an SA whose outer addresses change (MOBIKE, RFC 4555; NAT rebinding): same SPI, slot, key,
+// IV base and counters. Its sequence goes on `margin` numbers behind the old one's, since workers may
+// claim from that until their next burst. Takes the key over: `old` must be retired (freed after a grace
+// period) before the successor is. An error leaves `old` as it is.
+Result<std::unique_ptr<OutboundSa>> MoveOutboundSa(OutboundSa& old, const OuterAddresses& outer,
+                                                   uint64_t margin);
+
 }  // namespace penstock
