@@ -1,0 +1,152 @@
+// The wanted routes of all sources, and what of them stands in the FIB: the one place where routes are
+// added, replaced and removed, and where protected prefixes are kept from the ports.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/ip_address.h"
+#include "dataplane/base/result.h"
+#include "dataplane/stages/context.h"
+
+namespace penstock {
+
+// Who wants a route. One prefix may have a route of each source; the one of the lowest preference is in
+// force.
+enum class RouteSource : uint8_t { kLocal, kConnected, kControl, kStatic, kBgp };
+const char* RouteSourceName(RouteSource source);
+uint32_t RoutePreference(RouteSource source);
+
+enum class RouteAction : uint8_t { kForward, kLocal, kBlackhole, kUnreachable, kProhibit };
+
+// One next hop as it is wanted: a tunnel by name, or a neighbour's address (the port is found by the
+// connected networks unless it is named), or a port alone (the destinations are on its link).
+struct RouteVia {
+  std::string tunnel;
+  std::optional<IpAddress> address;
+  uint16_t port = kNoPort;
+  uint32_t weight = 1;
+  friend auto operator<=>(const RouteVia&, const RouteVia&) = default;
+  friend bool operator==(const RouteVia&, const RouteVia&) = default;
+};
+
+struct RoutePath {
+  RouteAction action = RouteAction::kForward;
+  std::vector<RouteVia> via;  // for kForward: 1 to kMaxGroupMembers
+  friend auto operator<=>(const RoutePath&, const RoutePath&) = default;
+  friend bool operator==(const RoutePath&, const RoutePath&) = default;
+};
+
+// Control thread only.
+//
+// Protected prefixes: no destination inside one ever resolves to a port. A clear route inside is
+// installed as kNextHopProtected and kept as wanted; the protected prefix itself has an entry always: its
+// own route's or a covering route's tunnel, else kNextHopProtected. Each single change of the FIB keeps
+// that true, so there is no moment between two of them in which it is not.
+class RouteTable {
+ public:
+  explicit RouteTable(GatewayTables& tables);
+  ~RouteTable();
+  RouteTable(const RouteTable&) = delete;
+  RouteTable& operator=(const RouteTable&) = delete;
+
+  // Called for every forward next hop that is made, so that its neighbour gets resolved.
+  void OnForward(std::function<void(uint32_t next_hop)> callback) { on_forward_ = std::move(callback); }
+  // Called after changes that may move tunnels' outer packets.
+  void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+  // Adds or replaces the route of this source. Errors: no such tunnel or port, families that do not go
+  // together, too many next hops, table full. A next hop that cannot be resolved now is no error: the
+  // prefix is unreachable until it can (never left to a shorter prefix).
+  Status Set(const Prefix& prefix, RouteSource source, RoutePath path);
+  Status Remove(const Prefix& prefix, RouteSource source);  // kNotFound
+  void RemoveAll(RouteSource source);
+  std::vector<Prefix> PrefixesOf(RouteSource source) const;
+  const RoutePath* Find(const Prefix& prefix, RouteSource source) const;
+
+  // Networks on a port's link or inside a tunnel, by which gateways are found. The route to the network
+  // itself is part of it.
+  Status AddConnected(const Prefix& prefix, const RouteVia& link);
+  void RemoveConnected(const Prefix& prefix, const RouteVia& link);
+
+  void SetProtected(const std::vector<Prefix>& prefixes);
+  const std::set<Prefix>& protected_prefixes() const { return protected_; }
+  // The protected prefix that this one lies in, if any.
+  std::optional<Prefix> ProtectedBy(const Prefix& prefix) const;
+
+  // Finds all next hops anew: a tunnel came or went.
+  void Resolve();
+
+  // The way of an encrypted packet to a tunnel's peer: over a port, never into a tunnel, and as wanted:
+  // what is protected is what is inside, so the peer may lie in a protected prefix. `next_hop` is held
+  // for the caller, who releases it.
+  struct Outer {
+    uint32_t next_hop = kNextHopNoRoute;
+    uint16_t port = kNoPort;
+    std::string problem;  // why there is none
+  };
+  Outer ResolveOuter(const IpAddress& remote, uint32_t flow_hash);
+
+  struct View {
+    Prefix prefix;
+    RouteSource source = RouteSource::kStatic;
+    RoutePath path;
+    bool active = false;
+    bool is_protected = false;  // the protected prefix's own entry; source and path mean nothing
+    uint32_t next_hop = 0;      // in force in the FIB
+    std::string note;
+  };
+  // In order of prefix; `from` (exclusive) goes on after an earlier page. Stops when `visit` returns
+  // false; all routes of one prefix are given together.
+  void Visit(const std::optional<Prefix>& from,
+             const std::function<bool(const std::vector<View>&)>& visit) const;
+  std::vector<View> ViewsOf(const Prefix& prefix) const;
+
+ private:
+  struct Path {
+    uint32_t next_hop = kNextHopUnreachable;
+    bool owns = false;        // a reference to next_hop
+    bool clear = false;       // leaves by a port, wholly or in part
+    std::string problem;
+    size_t users = 0;
+  };
+  using Paths = std::map<RoutePath, Path>;
+  struct Candidate {
+    RouteSource source;
+    Paths::value_type* path;
+  };
+  struct Wanted {
+    std::vector<Candidate> candidates;  // the one in force first
+    std::optional<uint32_t> installed;
+  };
+
+  Status Check(const Prefix& prefix, const RoutePath& path) const;
+  Paths::value_type* Use(RoutePath path);
+  void Unuse(Paths::value_type* path);
+  Path ResolvePath(const RoutePath& path);
+  Result<uint32_t> ResolveVia(const RouteVia& via, bool& clear);
+  const std::pair<Prefix, RouteVia>* FindConnected(const IpAddress& address) const;
+  uint32_t Effective(const Prefix& prefix, const Wanted& wanted) const;
+  uint32_t EffectiveOfProtected(const Prefix& prefix) const;
+  Status Install(const Prefix& prefix);
+  Status InstallWithProtected(const Prefix& prefix);
+  bool ReplaceInPlace(Candidate& candidate, const RoutePath& path);
+  std::vector<View> MakeViews(const Prefix& prefix, const Wanted& wanted) const;
+  void Changed();
+
+  GatewayTables& tables_;
+  std::function<void(uint32_t)> on_forward_;
+  std::function<void()> on_change_;
+  Paths paths_;
+  std::map<Prefix, Wanted> wanted_;
+  std::vector<std::pair<Prefix, RouteVia>> connected_;
+  std::set<Prefix> protected_;
+};
+
+}  // namespace penstock
