@@ -1,5 +1,5 @@
-// The SAs whose SPI is not the index of their slot, by SPI: open addressing that workers read without
-// a lock.
+// The SAs whose SPI is not the index of their slot, by SPI: open addressing that workers read
+// without a lock.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace penstock {
 
-// Cells are single words, so that a reader sees an SA or none and never a mixture. The control thread
-// writes; a table that is half full of entries and graves is rebuilt and published anew.
+// Cells are single words, so that a reader sees an SA or none and never a mixture. The control
+// thread writes; a table that is half full of entries and graves is rebuilt and published anew.
 class ForeignTable {
  public:
   // Room for `entries` of them before CanInsert says no; at least 32.

@@ -65,10 +65,10 @@ Lifetime::RunVerdict Lifetime::CountRun(std::span<const uint32_t> packet_bytes) 
   }
   // Far from all limits: a soft limit ends the easy part one short of itself, until it was raised.
   const bool soft_passed = soft_raised.load(kRelaxed);
-  const uint64_t most_packets = soft_passed ? hard_packets : std::min(hard_packets, soft_packets - 1);
+  const uint64_t most_packets =
+      soft_passed ? hard_packets : std::min(hard_packets, soft_packets - 1);
   const uint64_t most_bytes = soft_passed ? hard_bytes : std::min(hard_bytes, soft_bytes - 1);
-  const uint64_t run_bytes =
-      std::accumulate(packet_bytes.begin(), packet_bytes.end(), uint64_t{0});
+  const uint64_t run_bytes = std::accumulate(packet_bytes.begin(), packet_bytes.end(), uint64_t{0});
   uint64_t sum = 0;
   if (!AddWithin(packets, packet_bytes.size(), most_packets, sum)) {
     return CountOneByOne(packet_bytes);

@@ -74,8 +74,7 @@ ReplayVerdict ReplayWindow::Check(uint64_t sequence) const {
   if (top - sequence >= size_) {
     return ReplayVerdict::kLate;
   }
-  const uint64_t word =
-      bitmap_[sequence / kWordBits & word_mask_].load(std::memory_order_relaxed);
+  const uint64_t word = bitmap_[sequence / kWordBits & word_mask_].load(std::memory_order_relaxed);
   return (word & BitOf(sequence)) != 0 ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
 }
 

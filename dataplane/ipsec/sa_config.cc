@@ -152,8 +152,8 @@ Status ValidateSelector(const Selector& selector) {
                 "source {} and destination {} are of different address families",
                 selector.source.ToString(), selector.destination.ToString());
   }
-  if (Status status = ValidatePorts("source", selector.source_port_first,
-                                    selector.source_port_last, selector.protocol);
+  if (Status status = ValidatePorts("source", selector.source_port_first, selector.source_port_last,
+                                    selector.protocol);
       !status) {
     return status;
   }

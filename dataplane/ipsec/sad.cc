@@ -62,8 +62,8 @@ Result<uint32_t> Sad::ReserveSpi() {
       return high;
     }
     const uint32_t spi = *high << kSlotBits | *slot;
-    // Not the one that the slot had before: its last packets may still be on their way. Not one that
-    // a foreign SA has in another slot.
+    // Not the one that the slot had before: its last packets may still be on their way. Not one
+    // that a foreign SA has in another slot.
     if (spi != slots.spi(*slot) && FindForControl(spi) == nullptr) {
       slots.set_spi(*slot, spi);
       return spi;
@@ -140,9 +140,9 @@ Status Sad::InsertInbound(std::unique_ptr<InboundSa> sa) {
   if (FindForControl(spi) != nullptr) {
     return Fail(Errc::kAlreadyExists, "spi 0x{:08x} is in use", spi);
   }
-  const bool given = slot < kMaxSas && slots.spi(slot) == spi &&
-                     (slots.state(slot) == SlotState::kTaken ||
-                      slots.state(slot) == SlotState::kReserved);
+  const bool given =
+      slot < kMaxSas && slots.spi(slot) == spi &&
+      (slots.state(slot) == SlotState::kTaken || slots.state(slot) == SlotState::kReserved);
   if (!given) {
     return Fail(Errc::kInvalidArgument, "slot {} was not given to spi 0x{:08x}", slot, spi);
   }

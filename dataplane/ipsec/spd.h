@@ -29,7 +29,7 @@ struct PolicyConfig {
 
 // What a lookup yields for one packet; `policy` 0: no policy matched.
 struct PolicyVerdict {
-  uint32_t policy = 0;     // index + 1 into the published rules, for events
+  uint32_t policy = 0;     // its number, see Spd::FindPolicy; never used for another one
   PolicyAction action = PolicyAction::kBypass;
   uint32_t tunnel = 0;     // for kProtect
 };
@@ -42,16 +42,22 @@ class Spd {
   // compared with.
   bool HasOutbound() const { return has_outbound_.load(std::memory_order_relaxed); }
   bool HasInbound() const { return has_inbound_.load(std::memory_order_relaxed); }
-  // `packets` have notes with l3 and l4 offsets; one verdict each.
+  // `packets` have notes with l3 and l4 offsets, protocol and flags, at most kBurst of them; one verdict
+  // each. Policies of direction kForward count as inbound. The best of all policies that match decides;
+  // packets without ports match policies for any port only (RFC 4301 4.4.1.1).
   void ClassifyOutbound(Packet* const* packets, PolicyVerdict* verdicts, unsigned count) const;
   void ClassifyInbound(Packet* const* packets, PolicyVerdict* verdicts, unsigned count) const;
 
   // Control side. A policy is identified by direction, selector, if_id and priority; adding it again
-  // replaces action and reqid. `tunnel` is the id that protects (0 while there is none: drops). The
-  // tables are rebuilt by Publish, so that a batch costs one build.
+  // replaces action, reqid and tunnel. `tunnel` is the id that protects (0 while there is none: drops).
+  // Errors: the selector is wrong (Add); not found (Remove); no memory (Publish: the old tables stay).
+  // The tables are rebuilt by Publish, so that a batch costs one build.
   Status Add(const PolicyConfig& policy, uint32_t tunnel);
   Status Remove(const PolicyConfig& policy);
-  std::vector<PolicyConfig> policies() const;  // by direction, then priority
+  std::vector<PolicyConfig> policies() const;  // by direction, priority, and order of adding
+  // The policy of a verdict; null if it has gone. Valid until the next Add or Remove.
+  const PolicyConfig* FindPolicy(uint32_t policy) const;
+  // Protecting policies of this reqid go through another tunnel, at once.
   void SetTunnel(uint32_t reqid, uint32_t tunnel);
   Status Publish();
 

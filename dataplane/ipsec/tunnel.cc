@@ -16,10 +16,10 @@ Status ValidateName(const std::string& name) {
     return Fail(Errc::kInvalidArgument, "tunnel name \"{}\" has {} characters, use 1 to {}", name,
                 name.size(), kMaxDeviceName);
   }
-  const bool device = name != "." && name != ".." &&
-                      std::none_of(name.begin(), name.end(), [](unsigned char c) {
-                        return c <= ' ' || c == '/' || c == ':' || c == '%' || c == 0x7f;
-                      });
+  const bool device =
+      name != "." && name != ".." && std::none_of(name.begin(), name.end(), [](unsigned char c) {
+        return c <= ' ' || c == '/' || c == ':' || c == '%' || c == 0x7f;
+      });
   if (!device) {
     return Fail(Errc::kInvalidArgument,
                 "tunnel name \"{}\" is no device name, leave out spaces and the characters / : %",
