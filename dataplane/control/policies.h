@@ -1,0 +1,43 @@
+// The security policies: kept in the Spd, bound to the tunnels that protect.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/control/sas.h"
+#include "dataplane/control/tunnels.h"
+#include "dataplane/stages/context.h"
+
+namespace penstock {
+
+// Control thread only. A policy with an if_id governs the tunnel of that if_id; one without binds by
+// reqid to a policy-based tunnel, whose entry is made on demand and goes with its last user.
+class PolicySet {
+ public:
+  PolicySet(GatewayTables& tables, TunnelSet& tunnels, SaSet& sas)
+      : tables_(tables), tunnels_(tunnels), sas_(sas) {}
+  ~PolicySet() { (void)Flush(); }
+
+  Status Add(const PolicyConfig& policy);
+  Status Remove(const PolicyConfig& policy);  // by direction, selector, if_id, priority; kNotFound
+  Status Flush();
+  std::vector<PolicyConfig> policies() const { return tables_.spd.policies(); }
+  // The tunnel that protects; kNoTunnel if there is none yet.
+  uint32_t TunnelOf(const PolicyConfig& policy) const;
+  // Takes an on-demand tunnel away once nothing uses it; called after SAs were removed too.
+  void DropUnused(uint32_t reqid);
+  // SAs came or went with a new tunnel entry.
+  void Rebind(uint32_t reqid);
+  // TSC of the last packet that an SA of this policy carried; 0: never.
+  uint64_t LastUsed(const PolicyConfig& policy) const;
+  const PolicyConfig* Find(const PolicyConfig& id, std::vector<PolicyConfig>& storage) const;
+
+ private:
+  void RefreshHold(uint32_t tunnel);
+
+  GatewayTables& tables_;
+  TunnelSet& tunnels_;
+  SaSet& sas_;
+};
+
+}  // namespace penstock
