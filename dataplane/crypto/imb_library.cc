@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -38,28 +39,10 @@ Status Resolve(void* handle, const char* name, Function& function) {
   return {};
 }
 
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      close(fd_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
 Status CopyFile(const char* path, int target) {
-  const Descriptor source(open(path, O_RDONLY | O_CLOEXEC));
+  const FileDescriptor source(open(path, O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!source.valid() || fstat(source.get(), &status) != 0) {
+  if (source.get() < 0 || fstat(source.get(), &status) != 0) {
     return Fail(Errc::kUnavailable, "cannot read {}: {}", path, strerror(errno));
   }
   off_t left = status.st_size;
@@ -74,22 +57,24 @@ Status CopyFile(const char* path, int target) {
   return {};
 }
 
-// The loader knows files by device and inode: a copy in a memfd is another library to it.
-Result<void*> OpenPrivateCopy(void* loaded) {
+// The loader knows libraries by path, and by device and inode: a copy in a memory file is another
+// library to it as long as `file` stays open, since a closed one's number, and with it the path,
+// would be used again.
+Result<void*> OpenPrivateCopy(void* loaded, FileDescriptor& file) {
   link_map* map = nullptr;
   if (dlinfo(loaded, RTLD_DI_LINKMAP, &map) != 0 || map == nullptr) {
     return Fail(Errc::kInternal, "cannot find where {} was loaded from: {}", LibraryName(),
                 LoaderError());
   }
-  const Descriptor copy(memfd_create("ipsec-mb", MFD_CLOEXEC));
-  if (!copy.valid()) {
+  file = FileDescriptor(memfd_create("ipsec-mb", MFD_CLOEXEC));
+  if (file.get() < 0) {
     return Fail(Errc::kUnavailable, "cannot create a memory file for {}: {}", LibraryName(),
                 strerror(errno));
   }
-  if (Status copied = CopyFile(map->l_name, copy.get()); !copied) {
+  if (Status copied = CopyFile(map->l_name, file.get()); !copied) {
     return tl::make_unexpected(copied.error());
   }
-  const std::string path = fmt::format("/proc/self/fd/{}", copy.get());
+  const std::string path = fmt::format("/proc/self/fd/{}", file.get());
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     return Fail(Errc::kUnavailable, "cannot load a private copy of {}: {}", map->l_name,
@@ -109,6 +94,17 @@ const char* ArchitectureName(uint32_t used) {
 }
 
 }  // namespace
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) {
+    close(fd_);
+  }
+}
 
 Result<std::unique_ptr<ImbLibrary>> ImbLibrary::Load(ImbSharing sharing) {
   std::unique_ptr<ImbLibrary> library(new ImbLibrary());
@@ -139,7 +135,7 @@ Status ImbLibrary::Open(ImbSharing sharing) {
   is_private_ = sharing == ImbSharing::kPrivate ||
                 (sharing == ImbSharing::kAuto && version_ < kFirstScalingVersion);
   if (is_private_) {
-    Result<void*> copy = OpenPrivateCopy(handle_);
+    Result<void*> copy = OpenPrivateCopy(handle_, file_);
     if (!copy) {
       is_private_ = false;
       return tl::make_unexpected(copy.error());

@@ -15,6 +15,20 @@
 
 namespace penstock {
 
+// A descriptor that closes itself.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+  int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
 // kAuto: a private copy if the library needs it. The others are for measuring the difference.
 enum class ImbSharing : uint8_t { kAuto, kShared, kPrivate };
 
@@ -38,6 +52,7 @@ class ImbLibrary {
   Status Open(ImbSharing sharing);
   Status MakeManager();
 
+  FileDescriptor file_;  // of the private copy
   void* handle_ = nullptr;
   IMB_MGR* manager_ = nullptr;
   void (*free_manager_)(IMB_MGR*) = nullptr;

@@ -1,6 +1,4 @@
-// Algorithms are fetched and contexts made once per instance; a packet costs no allocation. HMAC is
-// computed by its definition (RFC 2104) over plain digests, because OpenSSL 3.0's own HMAC allocates
-// a copy of its state for every message.
+// Algorithms are fetched and contexts made once per instance; a packet costs no allocation.
 #include "dataplane/crypto/openssl_engine.h"
 
 #include <openssl/crypto.h>
@@ -11,20 +9,17 @@
 #include <utility>
 
 #include "dataplane/crypto/crypto_util.h"
+#include "dataplane/crypto/openssl_hmac.h"
 
 namespace penstock {
 namespace {
 
 constexpr size_t kAeadIcvLength = 16;
 constexpr size_t kAesBlock = 16;
-constexpr size_t kMaxDigestBlock = 128;
-constexpr size_t kMaxDigest = 64;
 
 struct Releaser {
   void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 template <typename T>
 using Owned = std::unique_ptr<T, Releaser>;
@@ -35,18 +30,23 @@ constexpr const char* kCipherNames[] = {"AES-128-GCM", "AES-192-GCM", "AES-256-G
                                         "AES-128-CBC", "AES-192-CBC", "AES-256-CBC",
                                         "ChaCha20-Poly1305"};
 constexpr size_t kCiphers = std::size(kCipherNames);
-constexpr const char* kDigestNames[] = {"SHA1", "SHA2-256", "SHA2-384", "SHA2-512"};
-constexpr size_t kDigests = std::size(kDigestNames);
 
 struct OpensslKey final : SecretCryptoKey {
   uint64_t id = 0;  // never reused, unlike an address
-  uint8_t digest = 0;
   uint8_t cipher_key[32] = {};
-  uint8_t inner_block[kMaxDigestBlock] = {};  // the key, padded and combined with ipad
-  uint8_t outer_block[kMaxDigestBlock] = {};
+  OpensslHmac hmac;
 };
 
 const OpensslKey& KeyOf(const Job& job) { return static_cast<const OpensslKey&>(*job.key); }
+
+// ESP header to the end of the text, then the high half of an extended sequence number (RFC 4303
+// 3.3.2.1).
+void ComputeHmac(const Job& job, uint8_t digest[OpensslHmac::kMaxDigest]) {
+  const size_t length = kEspHeaderLength + job.key->suite->iv_length + job.text_length;
+  uint8_t high[4];
+  StoreBe32(high, job.sequence_high);
+  KeyOf(job).hmac.Compute({job.esp, length}, {high, job.esn ? sizeof(high) : 0}, digest);
+}
 
 OpensslKind KindOf(const Suite& suite) {
   const int size = (suite.cipher_key_length - 16) / 8;
@@ -104,14 +104,11 @@ class OpensslEngine final : public Engine {
   bool EncryptWithHmac(Job& job);
   bool DecryptWithHmac(Job& job);
   bool RunCbc(Job& job, Direction direction);
-  bool ComputeHmac(const Job& job, uint8_t* digest);
   bool WriteIv(uint8_t* iv);
   Status MakeContexts();
 
   Owned<EVP_CIPHER> ciphers_[kCiphers];
   CipherContext contexts_[kCiphers][2];
-  Owned<EVP_MD> digests_[kDigests];
-  Owned<EVP_MD_CTX> digest_contexts_[kDigests];
   Owned<EVP_CIPHER_CTX> iv_context_;
 };
 
@@ -120,12 +117,6 @@ Status OpensslEngine::Init() {
     ciphers_[i].reset(EVP_CIPHER_fetch(nullptr, kCipherNames[i], nullptr));
     if (ciphers_[i] == nullptr) {
       return Fail(Errc::kUnsupported, "OpenSSL has no {}: {}", kCipherNames[i], LibraryError());
-    }
-  }
-  for (size_t i = 0; i < kDigests; ++i) {
-    digests_[i].reset(EVP_MD_fetch(nullptr, kDigestNames[i], nullptr));
-    if (digests_[i] == nullptr) {
-      return Fail(Errc::kUnsupported, "OpenSSL has no {}: {}", kDigestNames[i], LibraryError());
     }
   }
   return MakeContexts();
@@ -142,14 +133,6 @@ Status OpensslEngine::MakeContexts() {
       }
       EVP_CIPHER_CTX_set_padding(context.get(), 0);
       contexts_[i][direction].context = std::move(context);
-    }
-  }
-  for (size_t i = 0; i < kDigests; ++i) {
-    digest_contexts_[i].reset(EVP_MD_CTX_new());
-    if (digest_contexts_[i] == nullptr ||
-        EVP_DigestInit_ex2(digest_contexts_[i].get(), digests_[i].get(), nullptr) != 1) {
-      return Fail(Errc::kInternal, "OpenSSL cannot prepare {}: {}", kDigestNames[i],
-                  LibraryError());
     }
   }
   // IVs of CBC: AES-CTR of zeros under a key and a counter of the kernel's random generator; why
@@ -188,15 +171,7 @@ Result<CryptoKeyPtr> OpensslEngine::MakeKey(const Suite& suite,
     memcpy(key->cipher_key, cipher_key.data(), suite.cipher_key_length);
     memcpy(key->salt, cipher_key.data() + suite.cipher_key_length, suite.salt_length);
   }
-  if (!suite.is_aead()) {
-    key->digest = static_cast<uint8_t>(static_cast<int>(suite.integrity) -
-                                       static_cast<int>(Integrity::kHmacSha1_96));
-    for (size_t i = 0; i < kMaxDigestBlock; ++i) {
-      const uint8_t byte = i < integrity_key.size() ? integrity_key[i] : uint8_t{0};
-      key->inner_block[i] = static_cast<uint8_t>(byte ^ 0x36);
-      key->outer_block[i] = static_cast<uint8_t>(byte ^ 0x5c);
-    }
-  }
+  key->hmac.SetKey(suite.integrity, integrity_key);
   return CryptoKeyPtr(std::move(key));
 }
 
@@ -272,19 +247,17 @@ bool OpensslEngine::EncryptWithHmac(Job& job) {
       (!WriteIv(job.esp + kEspHeaderLength) || !RunCbc(job, kEncryptDirection))) {
     return false;
   }
-  uint8_t digest[kMaxDigest];
-  if (!ComputeHmac(job, digest)) {
-    return false;
-  }
+  uint8_t digest[OpensslHmac::kMaxDigest];
+  ComputeHmac(job, digest);
   memcpy(TextOf(job, *job.key->suite) + job.text_length, digest, job.key->suite->icv_length);
   return true;
 }
 
 bool OpensslEngine::DecryptWithHmac(Job& job) {
-  uint8_t digest[kMaxDigest];
+  uint8_t digest[OpensslHmac::kMaxDigest];
   const uint8_t* icv = TextOf(job, *job.key->suite) + job.text_length;
-  return ComputeHmac(job, digest) &&
-         CRYPTO_memcmp(digest, icv, job.key->suite->icv_length) == 0 &&
+  ComputeHmac(job, digest);
+  return CRYPTO_memcmp(digest, icv, job.key->suite->icv_length) == 0 &&
          (job.key->suite->cipher != Cipher::kAesCbc || RunCbc(job, kDecryptDirection));
 }
 
@@ -298,26 +271,6 @@ bool OpensslEngine::RunCbc(Job& job, Direction direction) {
   return context != nullptr &&
          EVP_CipherUpdate(context, text, &length, text, static_cast<int>(job.text_length)) == 1 &&
          length == static_cast<int>(job.text_length);
-}
-
-bool OpensslEngine::ComputeHmac(const Job& job, uint8_t* digest) {
-  const OpensslKey& key = KeyOf(job);
-  EVP_MD* algorithm = digests_[key.digest].get();
-  EVP_MD_CTX* context = digest_contexts_[key.digest].get();
-  const size_t block = static_cast<size_t>(EVP_MD_get_block_size(algorithm));
-  const size_t length = kEspHeaderLength + key.suite->iv_length + job.text_length;
-  uint8_t high[4];
-  StoreBe32(high, job.sequence_high);
-  unsigned size = 0;
-  return EVP_DigestInit_ex2(context, algorithm, nullptr) == 1 &&
-         EVP_DigestUpdate(context, key.inner_block, block) == 1 &&
-         EVP_DigestUpdate(context, job.esp, length) == 1 &&
-         (!job.esn || EVP_DigestUpdate(context, high, sizeof(high)) == 1) &&
-         EVP_DigestFinal_ex(context, digest, &size) == 1 &&
-         EVP_DigestInit_ex2(context, algorithm, nullptr) == 1 &&
-         EVP_DigestUpdate(context, key.outer_block, block) == 1 &&
-         EVP_DigestUpdate(context, digest, size) == 1 &&
-         EVP_DigestFinal_ex(context, digest, &size) == 1;
 }
 
 bool OpensslEngine::WriteIv(uint8_t* iv) {

@@ -199,8 +199,8 @@ Result<const Suite*> SuiteFromIke(uint16_t encryption, uint16_t key_bits, uint16
   }
   const bool is_aead = cipher->cipher != Cipher::kNull && cipher->cipher != Cipher::kAesCbc;
   if (is_aead != (hash->integrity == Integrity::kNone)) {
-    return Fail(Errc::kInvalidArgument, "{} {} an integrity transform, but {} was given",
-                cipher->name, is_aead ? "takes no" : "needs", integrity);
+    return Fail(Errc::kInvalidArgument, "{} {} integrity transform, but {} was given",
+                cipher->name, is_aead ? "takes no" : "needs an", integrity);
   }
   const uint16_t bits = key_bits == 0 ? cipher->fixed_bits : key_bits;
   const Suite* suite =

@@ -46,7 +46,7 @@ TEST(SuiteTest, UnknownNamesGetTheNearestOnes) {
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, Errc::kInvalidArgument);
   EXPECT_EQ(found.error().message,
-            "no cipher suite named \"aes-gcm-256\"; the nearest are aes-gmac-256, aes-gcm-16-256, "
+            "no cipher suite named \"aes-gcm-256\"; the nearest are aes-gcm-16-256, aes-gmac-256, "
             "aes-gcm-16-128");
   EXPECT_LT(FindSuite(std::string(1 << 20, 'x')).error().message.size(), 300u);
   EXPECT_EQ(FindSuite(Cipher::kAesCbc, Integrity::kNone, 16), nullptr);
