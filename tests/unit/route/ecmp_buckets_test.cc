@@ -108,7 +108,7 @@ TEST_F(EcmpBucketsTest, NoBucketIsEverWithADeadMemberWhileOneLives) {
   buckets_.SetMembers(members, alive_);
   std::mt19937 random(3);
   for (int step = 0; step < 500; ++step) {
-    const uint32_t member = 100 + random() % 64;
+    const uint32_t member = static_cast<uint32_t>(100 + random() % 64);
     const bool was_dead = dead_.contains(member);
     const std::vector<uint32_t> before = buckets_.holders();
     const auto held = static_cast<size_t>(std::count(before.begin(), before.end(), member));

@@ -152,7 +152,7 @@ TEST(FibChurnTest, HoldsAMillionRoutesWithin256Mebibytes) {
   // An odd multiplier visits every 24-bit value once: all routes are different.
   const auto key = [](uint32_t i) { return (i * 0x9e3779b1u) & 0xffffffu; };
   const auto prefix = [&](uint32_t i) {
-    return i % 100 == 0 ? Prefix(IpAddress::V4(0xc6330000u + i / 100), 32)
+    return i % 100 == 0 ? Prefix(IpAddress::V4((0xc60000u + i / 100) << 8 | 1), 32)
                         : Prefix(IpAddress::V4(key(i) << 8), 24);
   };
   for (uint32_t i = 0; i < kManyRoutes; ++i) {
@@ -161,7 +161,9 @@ TEST(FibChurnTest, HoldsAMillionRoutesWithin256Mebibytes) {
   EXPECT_EQ(fib.size(Family::kIpv4), kManyRoutes);
   EXPECT_LE(fib.memory_bytes(), size_t{256} << 20);
   for (uint32_t i = 0; i < kManyRoutes; ++i) {
-    ASSERT_EQ(fib.Lookup(prefix(i).address()), i % 1000 + 1) << prefix(i).ToString();
+    const uint32_t network = prefix(i).address().ToV4HostOrder();
+    const IpAddress destination = IpAddress::V4(prefix(i).length() == 24 ? network | 200 : network);
+    ASSERT_EQ(fib.Lookup(destination), i % 1000 + 1) << prefix(i).ToString();
   }
   for (uint32_t i = 0; i < kManyRoutes; ++i) {
     ASSERT_TRUE(fib.Remove(prefix(i)));

@@ -115,23 +115,24 @@ TEST(FibLimitsTest, RefusesARouteWithoutChunksForItAndTakesItOnceSomeAreFree) {
 // Random prefixes that nest and collide: few distinct bits, lengths around all boundaries.
 class FibModelTest : public FibTest, public ::testing::WithParamInterface<Family> {
  protected:
+  uint32_t Random() { return static_cast<uint32_t>(random_()); }
   IpAddress RandomAddress() {
     uint8_t bytes[16];
     for (uint8_t& byte : bytes) {
       static constexpr uint8_t kBytes[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
-      byte = kBytes[random_() % std::size(kBytes)];
+      byte = kBytes[Random() % std::size(kBytes)];
     }
     // Only the first bytes choose the neighbourhood, else nothing would ever nest.
     bytes[0] = 0x20;
-    bytes[1] = static_cast<uint8_t>(random_() % 2 * 0xff);
+    bytes[1] = static_cast<uint8_t>(Random() % 2 * 0xff);
     return GetParam() == Family::kIpv4 ? IpAddress::V4(bytes) : IpAddress::V6(bytes);
   }
   Prefix RandomPrefix() {
     const IpAddress address = RandomAddress();
     const unsigned longest = address.max_prefix_length();
     // Short ones span thousands of words each; they come, but seldom.
-    const unsigned shortest = random_() % 50 == 0 ? 0 : 12;
-    return Prefix(address, static_cast<uint8_t>(shortest + random_() % (longest - shortest + 1)));
+    const unsigned shortest = Random() % 50 == 0 ? 0 : 12;
+    return Prefix(address, static_cast<uint8_t>(shortest + Random() % (longest - shortest + 1)));
   }
   void ExpectSameAnswer(const IpAddress& address) {
     const auto expected = model_.LongestMatch(address);
@@ -173,7 +174,7 @@ class FibModelTest : public FibTest, public ::testing::WithParamInterface<Family
 
 TEST_P(FibModelTest, AgreesWithANaiveTableUnderRandomChanges) {
   for (int step = 0; step < 6'000; ++step) {
-    const bool remove_known = random_() % 100 < 45 && !model_.routes().empty();
+    const bool remove_known = Random() % 100 < 45 && !model_.routes().empty();
     Prefix prefix = RandomPrefix();
     if (remove_known) {
       const auto after = model_.routes().lower_bound(prefix);
@@ -181,7 +182,7 @@ TEST_P(FibModelTest, AgreesWithANaiveTableUnderRandomChanges) {
       ASSERT_TRUE(fib_.Remove(prefix));
       model_.Remove(prefix);
     } else {
-      const uint32_t next_hop = random_() % 1000;
+      const uint32_t next_hop = Random() % 1000;
       ASSERT_TRUE(fib_.Set(prefix, next_hop)) << prefix.ToString();
       model_.Set(prefix, next_hop);
       ASSERT_EQ(fib_.Find(prefix), next_hop);
@@ -222,7 +223,7 @@ TEST_P(FibModelTest, EveryLengthCanBeSetReplacedAndRemoved) {
 
 TEST_P(FibModelTest, ABurstIsAnsweredAsSingleLookupsAre) {
   for (int i = 0; i < 500; ++i) {
-    ASSERT_TRUE(fib_.Set(RandomPrefix(), random_() % 1000));
+    ASSERT_TRUE(fib_.Set(RandomPrefix(), Random() % 1000));
   }
   uint32_t v4[kBurst];
   uint8_t v6[kBurst][16];
@@ -246,7 +247,7 @@ TEST_P(FibModelTest, ABurstIsAnsweredAsSingleLookupsAre) {
 TEST_P(FibModelTest, PagesGoOnWhereTheLastOneEnded) {
   for (int i = 0; i < 300; ++i) {
     const Prefix prefix = RandomPrefix();
-    const uint32_t next_hop = random_() % 1000;
+    const uint32_t next_hop = Random() % 1000;
     ASSERT_TRUE(fib_.Set(prefix, next_hop));
     model_.Set(prefix, next_hop);
   }
@@ -285,8 +286,8 @@ TEST_P(FibModelTest, APageMayStartAtAPrefixThatIsGone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FibModelTest, ::testing::Values(Family::kIpv4, Family::kIpv6),
-                         [](const auto& info) {
-                           return info.param == Family::kIpv4 ? "Ipv4" : "Ipv6";
+                         [](const auto& instance) {
+                           return instance.param == Family::kIpv4 ? "Ipv4" : "Ipv6";
                          });
 
 }  // namespace
