@@ -37,9 +37,9 @@ void LogLine(const std::string& line, int level) {
     return;
   }
   if (level <= static_cast<int>(RTE_LOG_ERR)) {
+    // Drivers call many things errors that they then live with; ours decide what is one and quote
+    // this.
     State().last_error = line;
-    Log("eal").error("{}", line);
-  } else if (level == static_cast<int>(RTE_LOG_WARNING)) {
     Log("eal").warn("{}", line);
   } else {
     Log("eal").debug("{}", line);
@@ -159,7 +159,10 @@ std::vector<std::string> Arguments(const EalConfig& config, const std::string& l
                                    bool hugepages) {
   std::vector<std::string> arguments = {
       "penstockd",
-      "--in-memory",
+      // --in-memory refuses --no-huge (DPDK takes the latter for legacy memory); without hugepage
+      // files
+      // --no-shconf alone leaves nothing shared.
+      hugepages ? "--in-memory" : "--no-shconf",
       fmt::format("--file-prefix=penstock-{}-{}", config.instance, getpid()),
       "--lcores=" + lcores,
       "-m",
