@@ -112,7 +112,8 @@ struct PolicyId {
   Direction direction = Direction::kOut;
   TrafficSelector source, destination;
   uint32_t if_id = 0;
-  uint32_t priority = 0;  // lower wins
+  // Lower wins. A client that leaves 0 gets one made from how narrow the selectors are.
+  uint32_t priority = 0;
   friend auto operator<=>(const PolicyId&, const PolicyId&) = default;
 };
 

@@ -85,6 +85,17 @@ Status MessageClient::Send(const google::protobuf::MessageLite& message) {
 }
 
 Result<std::string> MessageClient::Receive(std::chrono::milliseconds timeout) {
+  Result<std::optional<std::string>> frame = TryReceive(timeout);
+  if (!frame) {
+    return tl::make_unexpected(frame.error());
+  }
+  if (!frame->has_value()) {
+    return Fail(Errc::kUnavailable, "the daemon did not answer within {} ms", timeout.count());
+  }
+  return std::move(**frame);
+}
+
+Result<std::optional<std::string>> MessageClient::TryReceive(std::chrono::milliseconds timeout) {
   const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {
     Result<std::optional<std::string_view>> frame = reader_->Next();
@@ -95,7 +106,7 @@ Result<std::string> MessageClient::Receive(std::chrono::milliseconds timeout) {
       return std::string(**frame);
     }
     if (!WaitReadable(descriptor_, deadline)) {
-      return Fail(Errc::kUnavailable, "the daemon did not answer within {} ms", timeout.count());
+      return std::nullopt;
     }
     const std::span<char> space = reader_->Space();
     const ssize_t received = recv(descriptor_, space.data(), space.size(), 0);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,6 +81,8 @@ class MessageClient {
   // One whole frame's bytes. Errors: kUnavailable when the daemon closed or the deadline passed;
   // after a passed deadline the next call goes on where this one stopped.
   Result<std::string> Receive(std::chrono::milliseconds timeout);
+  // The same, but a passed deadline is no error: nothing came.
+  Result<std::optional<std::string>> TryReceive(std::chrono::milliseconds timeout);
   int descriptor() const { return descriptor_; }
 
  private:

@@ -1,0 +1,65 @@
+#include "ike_bridge/policy_references.h"
+
+#include <algorithm>
+
+namespace penstock {
+
+Status PolicyReferences::Add(const ike::Policy& policy) {
+  const auto found = users_.find(policy.id);
+  if (found == users_.end() || found->second.back() != policy) {
+    if (Status added = sink_.AddPolicy(policy); !added) {
+      return added;
+    }
+  }
+  users_[policy.id].push_back(policy);
+  return {};
+}
+
+Status PolicyReferences::Delete(const ike::Policy& policy) {
+  const auto found = users_.find(policy.id);
+  if (found == users_.end()) {
+    return Fail(Errc::kNotFound, "no policy {} to {} with if_id {} and priority {}",
+                policy.id.source.prefix.ToString(), policy.id.destination.prefix.ToString(),
+                policy.id.if_id, policy.id.priority);
+  }
+  std::vector<ike::Policy>& users = found->second;
+  const auto user =
+      std::find_if(users.rbegin(), users.rend(), [&policy](const ike::Policy& candidate) {
+        return candidate.reqid == policy.reqid && candidate.action == policy.action;
+      });
+  if (user == users.rend()) {
+    return Fail(Errc::kNotFound, "policy {} to {} was not added with reqid {} and this type",
+                policy.id.source.prefix.ToString(), policy.id.destination.prefix.ToString(),
+                policy.reqid);
+  }
+  if (users.size() == 1) {
+    Status deleted = sink_.DeletePolicy(policy.id);
+    if (deleted || deleted.error().code == Errc::kNotFound) {
+      users_.erase(found);
+    }
+    return deleted;
+  }
+  const ike::Policy in_force = users.back();
+  const auto removed = std::prev(user.base());
+  const ike::Policy taken_back = *removed;
+  const size_t position = static_cast<size_t>(removed - users.begin());
+  users.erase(removed);
+  if (users.back() == in_force) {
+    return {};
+  }
+  Status restored = sink_.AddPolicy(users.back());
+  if (!restored) {  // nothing has changed, then
+    users.insert(users.begin() + static_cast<std::ptrdiff_t>(position), taken_back);
+  }
+  return restored;
+}
+
+Status PolicyReferences::Flush() {
+  Status flushed = sink_.FlushPolicies();
+  if (flushed) {
+    users_.clear();
+  }
+  return flushed;
+}
+
+}  // namespace penstock
