@@ -44,8 +44,8 @@ class MessagePeer {
 struct MessageServerOptions {
   std::string path;  // removed on destruction; a stale one of a dead daemon is replaced
   mode_t mode = 0660;
-  std::string group;                // group name that owns the socket; empty: unchanged
-  std::vector<uid_t> allowed_uids;  // empty: root and the daemon's own user
+  std::string group{};                // group name that owns the socket; empty: unchanged
+  std::vector<uid_t> allowed_uids{};  // empty: root and the daemon's own user
 };
 
 class MessageServer {
