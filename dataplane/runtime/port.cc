@@ -302,7 +302,8 @@ Port::DeviceCounters Port::device_counters() const {
 }
 
 InputQueue Port::input(uint16_t queue) const {
-  return {.receive = Receive, .context = nullptr, .port = ethdev_, .queue = queue};
+  return {
+      .receive = Receive, .context = nullptr, .port = ethdev_, .queue = queue, .index = index_};
 }
 
 OutputQueue Port::output(uint16_t queue) const {

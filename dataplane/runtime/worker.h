@@ -34,8 +34,8 @@ struct WorkerEvent {
   uint32_t tunnel = 0;
   uint32_t next_hop = 0;
   uint32_t policy = 0;
-  IpAddress address;             // neighbour, new peer address, or the packet's source (acquire)
-  IpAddress destination;         // of the packet (acquire)
+  IpAddress address{};           // neighbour, new peer address, or the packet's source (acquire)
+  IpAddress destination{};       // of the packet (acquire)
 };
 
 // Where a worker's packets leave. `send` takes up to `count` packets of an array and returns how many
@@ -57,8 +57,9 @@ struct InputQueue {
   uint16_t (*receive)(void* context, uint16_t port, uint16_t queue, Packet** packets,
                       uint16_t count) = nullptr;
   void* context = nullptr;
-  uint16_t port = kNoPort;
+  uint16_t port = kNoPort;   // DPDK port id
   uint16_t queue = 0;
+  uint16_t index = kNoPort;  // port index: ours
 };
 
 // A token bucket in TSC time, owned by one worker.

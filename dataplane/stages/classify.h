@@ -1,4 +1,5 @@
-// Reads frames: Ethernet once, IP once, with every bound checked; what was read goes into the notes.
+// Reads frames: Ethernet once, IP once, with every bound checked; what was read goes into the
+// notes.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +16,10 @@ enum class IpClass : uint8_t {
   kBadChecksum,  // IPv4 header checksum
 };
 
-// Reads the IP packet at `offset` of the packet's data and fills the notes that describe it: l3, l4, length,
-// version, protocol, traffic class, flow hash, flags (`flags` and what is found here), and for ESP
-// candidates esp_offset and source_port. Bytes behind the IP total length are trimmed off. The headers
-// must lie in the first segment. Input port and tunnel are the caller's to note.
+// Reads the IP packet at `offset` of the packet's data and fills the notes that describe it: l3,
+// l4, length, version, protocol, traffic class, flow hash, flags (`flags` and what is found here),
+// and for ESP candidates esp_offset and source_port. Bytes behind the IP total length are trimmed
+// off. The headers must lie in the first segment. Input port and tunnel are the caller's to note.
 IpClass ClassifyIp(const GatewaySettings& settings, Packet* packet, unsigned offset,
                    uint8_t flags = 0);
 

@@ -59,6 +59,12 @@ struct GatewayTables {
   GatewaySettings settings;  // before workers start
 };
 
+// When an acquire was last told, so that it is told once a second.
+struct AcquireSeen {
+  uint64_t key = 0;
+  uint64_t tsc = 0;
+};
+
 struct HoldQueue;
 struct Reassembly;
 
@@ -70,20 +76,21 @@ struct StageContext {
   Engine& engine;
 
   // Lanes, named after what waits on them.
-  Lane received;    // complete frames of one input
-  Lane esp;         // ESP candidates: esp_offset and l3 notes set
-  Lane ip;          // to be routed: notes describe the (inner) IP packet
-  Lane tunnel;      // next hop is a tunnel
-  Lane forward;     // next hop is a port; the IP packet starts at l3_offset
-  Lane punt;        // for Linux
-  Lane again;       // ESP inside ESP, reassembled ESP: a further pass in this poll
-  Lane generated;   // ICMP errors and the like: complete IP packets at l3_offset, from ourselves
+  Lane received{};  // complete frames of one input
+  Lane esp{};       // ESP candidates: esp_offset and l3 notes set
+  Lane ip{};        // to be routed: notes describe the (inner) IP packet
+  Lane tunnel{};    // next hop is a tunnel
+  Lane forward{};   // next hop is a port; the IP packet starts at l3_offset
+  Lane punt{};      // for Linux
+  Lane again{};     // ESP inside ESP, reassembled ESP: a further pass in this poll
+  Lane generated{};  // ICMP errors and the like: complete IP packets at l3_offset, from ourselves
 
-  Job jobs[kBurst];
+  Job jobs[kBurst] = {};
   std::unique_ptr<HoldQueue, void (*)(HoldQueue*)> hold{nullptr, nullptr};
   std::unique_ptr<Reassembly, void (*)(Reassembly*)> reassembly{nullptr, nullptr};
-  std::optional<TokenBucket> punt_control_bucket;  // see punt.cc
+  std::optional<TokenBucket> punt_control_bucket{};  // see punt.cc
   uint32_t next_identification = 0;                // of IPv6 packets that we fragment
+  AcquireSeen acquires[64] = {};
   bool measure = false;     // count cycles in this poll
   bool wake_host = false;   // packets were queued to the host path in this poll
 };

@@ -1,5 +1,5 @@
-// The stages of the hot path, in the packet's order. Each takes one lane, empties it, and leaves every packet
-// in exactly one other lane, a queue, or Drop.
+// The stages of the hot path, in the packet's order. Each takes one lane, empties it, and leaves
+// every packet in exactly one other lane, a queue, or Drop.
 #pragma once
 
 #include "dataplane/stages/classify.h"
