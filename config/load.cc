@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -138,7 +139,8 @@ class Loader {
         SetBool(text, path, message, field);
         break;
       default:
-        PENSTOCK_CHECK(!"a field type of gateway.proto that the loader does not know");
+        PENSTOCK_CHECK(field.cpp_type() ==
+                       FieldDescriptor::CPPTYPE_STRING);  // no other type in use
     }
   }
 
@@ -168,15 +170,43 @@ class Loader {
   Problems& problems_;
 };
 
-// yaml-cpp reports by exceptions; they end here.
+// Notes where a document starts, and nothing else of it.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+  const YAML::Mark& mark() const { return mark_; }
+
+ private:
+  YAML::Mark mark_;
+};
+
+// yaml-cpp reports by exceptions; they end here. Load ignores what follows the first document, and
+// LoadAll of yaml-cpp 0.7 never returns on some malformed ends; so the parser is asked for a second
+// document once.
 std::optional<YAML::Node> ParseYaml(const std::string& text, Problems& problems) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      problems.Add("", "holds {} YAML documents ('---'); expected one", documents.size());
+    std::stringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStart document;
+    if (parser.HandleNextDocument(document) && parser.HandleNextDocument(document)) {
+      problems.SetPlace("(yaml)", {document.mark().line + 1, document.mark().column + 1});
+      problems.Add("(yaml)",
+                   "something follows the end of the document; expected one document, and every "
+                   "bracket closed once");
       return std::nullopt;
     }
-    return documents.empty() ? YAML::Node(YAML::NodeType::Map) : documents[0];
+    return YAML::Load(text);
   } catch (const YAML::Exception& exception) {
     problems.SetPlace("(yaml)", {exception.mark.line + 1, exception.mark.column + 1});
     problems.Add("(yaml)", "{}", exception.msg);
@@ -190,7 +220,7 @@ Loaded LoadText(const std::string& text) {
   Loaded loaded;
   Problems problems;
   if (const auto root = ParseYaml(text, problems); root.has_value()) {
-    if (!root->IsNull()) {
+    if (root->IsDefined() && !root->IsNull()) {
       Loader(problems).LoadMap(*root, "", loaded.gateway);
     }
     FillDefaults(loaded.gateway);

@@ -119,6 +119,12 @@ TEST(LoadTest, SaysWhereTheYamlItselfIsBroken) {
   EXPECT_EQ(problems.rfind("f.yaml:3:1: (yaml): ", 0), 0u) << problems;
 }
 
+TEST(LoadTest, RefusesWhatStandsBehindTheDocument) {
+  for (const char* tail : {"---\ninstance: b\n", "]\n", "]}\nworkers: {count: 2}\n"}) {
+    EXPECT_NE(ProblemsOf(std::string(kPorts) + tail), "") << tail;
+  }
+}
+
 TEST(LoadTest, QuotesAFileThatIsNotThere) {
   const auto gateway = LoadFile("/nonexistent/penstock.yaml");
   ASSERT_FALSE(gateway.has_value());
