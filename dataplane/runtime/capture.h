@@ -27,7 +27,7 @@ struct CaptureOptions {
   uint16_t port = kNoPort;             // kPort: which; kNoPort: all
   uint32_t tunnel = kNoTunnel;         // kTunnel: which; kNoTunnel: all
   int drop_reason = -1;                // kDrop: which; -1: all
-  std::string filter;                  // pcap-filter(7) expression; empty: everything
+  std::string filter = {};               // pcap-filter(7) expression; empty: everything
   uint64_t packet_limit = 0;           // 0: none
   uint32_t snap_length = 65535;        // cut to 16 KiB
 };

@@ -41,7 +41,7 @@ class ClampMssTest : public SlowPathTest {
 };
 
 TEST_F(ClampMssTest, LowersTheOptionOfSynAndSynAck) {
-  for (const uint8_t flags : {kSyn, static_cast<uint8_t>(kSyn | kAck)}) {
+  for (const uint8_t flags : Bytes{kSyn, kSyn | kAck}) {
     const Bytes before = Tcp({}, flags, kMss1460);
     ASSERT_TRUE(ChecksumIsRight(before));
     const Bytes after = Clamped(before, 1350);
@@ -58,10 +58,11 @@ TEST_F(ClampMssTest, WorksOnIpv6) {
 
 TEST_F(ClampMssTest, CorrectsTheChecksumAtEveryAlignment) {
   for (unsigned nops = 0; nops < 8; ++nops) {
-    for (const uint16_t mss : {1, 255, 256, 536, 1220, 1459}) {
+    for (const unsigned mss : {1u, 255u, 256u, 536u, 1220u, 1459u}) {
       for (unsigned seed = 0; seed < 20; ++seed) {
         const Bytes options = Bytes(nops, 1) + kMss1460;
-        const Bytes after = Clamped(Tcp({}, kSyn, options, Random(seed, seed)), mss);
+        const Bytes after =
+            Clamped(Tcp({}, kSyn, options, Random(seed, seed)), static_cast<uint16_t>(mss));
         EXPECT_EQ(Word(after, 42 + nops), mss);
         EXPECT_TRUE(ChecksumIsRight(after)) << nops << " " << mss;
       }

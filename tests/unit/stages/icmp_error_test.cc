@@ -131,18 +131,18 @@ TEST_F(IcmpErrorTest, LinuxHearsAboutItsOwnPacketByTheTunnelsDevice) {
 }
 
 TEST_F(IcmpErrorTest, NothingIsSaidAboutIcmpErrors) {
-  for (const uint8_t type : {3, 4, 5, 11, 12}) {
+  for (const uint8_t type : Bytes{3, 4, 5, 11, 12}) {
     EXPECT_TRUE(Answer(MakeIp({.protocol = 1}, Bytes{type, 0} + Random(30, 1))).empty()) << +type;
   }
-  for (const uint8_t type : {0, 8, 13}) {
+  for (const uint8_t type : Bytes{0, 8, 13}) {
     EXPECT_FALSE(Answer(MakeIp({.protocol = 1}, Bytes{type, 0} + Random(30, 1))).empty()) << +type;
   }
   Ip v6 = kV6;
   v6.protocol = 58;
-  for (const uint8_t type : {1, 2, 3, 4, 100, 127, 137}) {
+  for (const uint8_t type : Bytes{1, 2, 3, 4, 100, 127, 137}) {
     EXPECT_TRUE(Answer(MakeIp(v6, Bytes{type, 0} + Random(30, 1))).empty()) << +type;
   }
-  for (const uint8_t type : {128, 129, 135}) {
+  for (const uint8_t type : Bytes{128, 129, 135}) {
     EXPECT_FALSE(Answer(MakeIp(v6, Bytes{type, 0} + Random(30, 1))).empty()) << +type;
   }
   EXPECT_TRUE(Answer(MakeIp(v6, {})).empty());  // its type is not there
@@ -171,7 +171,7 @@ TEST_F(IcmpErrorTest, NothingIsSaidToOrAboutGroups) {
   EXPECT_TRUE(Answer(MakeIp({.destination = "224.0.0.5"}, payload)).empty());
   EXPECT_TRUE(Answer(MakeIp({.destination = "255.255.255.255"}, payload)).empty());
   EXPECT_TRUE(Answer(MakeIp({"2001:db8::1", "ff02::5"}, payload)).empty());
-  for (const uint8_t flag : {kPacketMulticastL2, kPacketNoIcmp}) {
+  for (const uint8_t flag : Bytes{kPacketMulticastL2, kPacketNoIcmp}) {
     Packet* packet = Frame(MakeIp({}, payload));
     NotesOf(packet).flags |= flag;
     EXPECT_TRUE(Answer(packet).empty());

@@ -65,7 +65,7 @@ TEST_F(ReassembleTest, RandomFragmentsInAnyOrderGiveTheOriginal) {
     const size_t length = 64 + random() % 9000;
     const Bytes payload = Random(length, round);
     auto parts = Split(
-        length, 2 + random() % std::min<unsigned>(7, static_cast<unsigned>(length / 16)), random);
+        length, static_cast<unsigned>(2 + random() % std::min<size_t>(7, length / 16)), random);
     std::shuffle(parts.begin(), parts.end(), random);
     for (size_t i = 0; i < parts.size(); ++i) {
       // Every third is a chain of small segments, and some come twice.

@@ -29,7 +29,7 @@ struct Ip {
   uint16_t identification = 0x1234;
   uint8_t tos = 0;
   uint8_t ttl = 64;
-  Bytes options;  // IPv4: multiple of 4 bytes; IPv6: extension headers
+  Bytes options = {};  // IPv4: multiple of 4 bytes; IPv6: extension headers
 };
 // An IP packet's bytes; the family is the source's.
 Bytes MakeIp(const Ip& ip, const Bytes& payload);
