@@ -24,6 +24,8 @@ struct EalState {
   bool hugepages = false;
   std::mutex log_mutex;
   std::string partial_line;
+  std::vector<std::string> arguments;  // DPDK keeps pointers into these
+  std::vector<char*> argument_pointers;
   std::string last_error;  // what DPDK said last at error level: quoted when it fails
 };
 
@@ -200,18 +202,17 @@ Status InitEal(const EalConfig& config) {
     return tl::unexpected<Error>(hugepages.error());
   }
   RedirectLog();
-  // DPDK keeps pointers into the arguments, so they live as long as the process.
-  auto* arguments = new std::vector<std::string>(Arguments(config, *lcores, *hugepages));
-  auto* pointers = new std::vector<char*>;
-  for (std::string& argument : *arguments) {
-    pointers->push_back(argument.data());
+  state.arguments = Arguments(config, *lcores, *hugepages);
+  state.argument_pointers.clear();
+  for (std::string& argument : state.arguments) {
+    state.argument_pointers.push_back(argument.data());
   }
-  pointers->push_back(nullptr);
-  if (rte_eal_init(static_cast<int>(arguments->size()), pointers->data()) < 0) {
+  state.argument_pointers.push_back(nullptr);
+  if (rte_eal_init(static_cast<int>(state.arguments.size()), state.argument_pointers.data()) < 0) {
     return Fail(rte_errno == EACCES ? Errc::kPermission : Errc::kInternal,
                 "DPDK did not start ({}): {}; arguments: {}", rte_strerror(rte_errno),
                 state.last_error.empty() ? "no further message" : state.last_error,
-                fmt::join(*arguments, " "));
+                fmt::join(state.arguments, " "));
   }
   state.initialised = true;
   state.hugepages = *hugepages;
