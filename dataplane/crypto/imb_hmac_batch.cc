@@ -120,8 +120,8 @@ void ImbHmacBatch::RunHash(uint8_t hash, Direction direction) {
     target.auth_tag_output_len_in_bytes = key.suite->icv_length;
   }
   if (list.count != 0) {
-    manager_->submit_hash_burst_nocheck(manager_, library_jobs_,
-                                        static_cast<uint32_t>(list.count), kHashNames[hash]);
+    manager_->submit_hash_burst_nocheck(manager_, library_jobs_, static_cast<uint32_t>(list.count),
+                                        kHashNames[hash]);
   }
 }
 

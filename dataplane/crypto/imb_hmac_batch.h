@@ -1,5 +1,5 @@
-// AES-CBC and NULL with an HMAC, many packets at once: the library works on up to 16 packets side by
-// side, so packets of all SAs that share a cipher or a hash are put together.
+// AES-CBC and NULL with an HMAC, many packets at once: the library works on up to 16 packets side
+// by side, so packets of all SAs that share a cipher or a hash are put together.
 #pragma once
 
 #include <intel-ipsec-mb.h>

@@ -23,8 +23,8 @@ Result<CryptoKeyPtr> MakeGcmKey(IMB_MGR* manager, const Suite& suite,
                                               manager->gcm256_pre};
   const uint8_t size = AesSizeIndex(suite);
   expand[size](cipher_key.data(), &key->data);
-  key->kind = static_cast<uint8_t>(
-      (suite.cipher == Cipher::kAesGcm ? kImbGcm128 : kImbGmac128) + size);
+  key->kind =
+      static_cast<uint8_t>((suite.cipher == Cipher::kAesGcm ? kImbGcm128 : kImbGmac128) + size);
   memcpy(key->salt, cipher_key.data() + suite.cipher_key_length, sizeof(key->salt));
   key->suite = &suite;
   return CryptoKeyPtr(std::move(key));
@@ -94,10 +94,13 @@ Result<CryptoKeyPtr> MakeImbKey(IMB_MGR* manager, const Suite& suite,
                                 std::span<const uint8_t> integrity_key) {
   switch (suite.cipher) {
     case Cipher::kAesGcm:
-    case Cipher::kAesGmac: return MakeGcmKey(manager, suite, cipher_key);
-    case Cipher::kChaCha20Poly1305: return MakeChaChaKey(suite, cipher_key);
+    case Cipher::kAesGmac:
+      return MakeGcmKey(manager, suite, cipher_key);
+    case Cipher::kChaCha20Poly1305:
+      return MakeChaChaKey(suite, cipher_key);
     case Cipher::kAesCbc:
-    case Cipher::kNull: return MakeHmacKey(manager, suite, cipher_key, integrity_key);
+    case Cipher::kNull:
+      return MakeHmacKey(manager, suite, cipher_key, integrity_key);
   }
   return Fail(Errc::kUnsupported, "the ipsec-mb engine has no {}", suite.name);
 }

@@ -85,11 +85,16 @@ Result<void*> OpenPrivateCopy(void* loaded, FileDescriptor& file) {
 
 const char* ArchitectureName(uint32_t used) {
   switch (used) {
-    case IMB_ARCH_SSE: return "sse";
-    case IMB_ARCH_AVX: return "avx";
-    case IMB_ARCH_AVX2: return "avx2";
-    case IMB_ARCH_AVX512: return "avx512";
-    default: return "generic";
+    case IMB_ARCH_SSE:
+      return "sse";
+    case IMB_ARCH_AVX:
+      return "avx";
+    case IMB_ARCH_AVX2:
+      return "avx2";
+    case IMB_ARCH_AVX512:
+      return "avx512";
+    default:
+      return "generic";
   }
 }
 
@@ -168,8 +173,7 @@ Status ImbLibrary::MakeManager() {
   IMB_ARCH architecture = IMB_ARCH_NONE;
   initialise(manager_, &architecture);
   if (architecture == IMB_ARCH_NONE || architecture == IMB_ARCH_NOAESNI) {
-    return Fail(Errc::kUnsupported,
-                "intel-ipsec-mb found no accelerated code for this processor");
+    return Fail(Errc::kUnsupported, "intel-ipsec-mb found no accelerated code for this processor");
   }
   return {};
 }
@@ -184,8 +188,8 @@ ImbLibrary::~ImbLibrary() {
 }
 
 std::string ImbLibrary::Describe() const {
-  const bool vaes = (manager_->features & IMB_FEATURE_VAES) != 0 &&
-                    manager_->used_arch == IMB_ARCH_AVX512;
+  const bool vaes =
+      (manager_->features & IMB_FEATURE_VAES) != 0 && manager_->used_arch == IMB_ARCH_AVX512;
   return fmt::format("ipsec-mb {}.{}, {}{}{}", Major(version_), Minor(version_),
                      ArchitectureName(manager_->used_arch), vaes ? " vaes" : "",
                      is_private_ ? ", private copy" : "");

@@ -1,8 +1,8 @@
 // The intel-ipsec-mb library, loaded at run time, so that a machine without it still runs.
 //
 // Versions before 1.4 store a process-wide error number in every call, which costs several workers
-// more than half of their speed. Such a library is therefore loaded once per instance from a private
-// copy in memory: each copy has variables of its own.
+// more than half of their speed. Such a library is therefore loaded once per instance from a
+// private copy in memory: each copy has variables of its own.
 #pragma once
 
 #include <intel-ipsec-mb.h>

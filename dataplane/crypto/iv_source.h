@@ -1,9 +1,9 @@
 // Unpredictable IVs for AES-CBC.
 //
 // RFC 3602 section 3 wants IVs that an attacker cannot foresee, even with a choice of plaintexts.
-// NIST SP 800-38A appendix C allows to apply the block cipher to a nonce: here AES-128 under a random
-// key of this instance, that nothing else uses, of a counter that starts at random. Without the key
-// the results cannot be told from random bytes; no value returns before 2^64 packets.
+// NIST SP 800-38A appendix C allows to apply the block cipher to a nonce: here AES-128 under a
+// random key of this instance, that nothing else uses, of a counter that starts at random. Without
+// the key the results cannot be told from random bytes; no value returns before 2^64 packets.
 #pragma once
 
 #include <cstddef>

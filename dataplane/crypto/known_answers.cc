@@ -38,8 +38,8 @@ Job JobFor(const CryptoKey& key, Bytes& packet, bool esn, uint32_t sequence_high
   Job job{};
   job.key = &key;
   job.esp = packet.data();
-  job.text_length = static_cast<uint32_t>(packet.size() - kEspHeaderLength - suite.iv_length -
-                                          suite.icv_length);
+  job.text_length =
+      static_cast<uint32_t>(packet.size() - kEspHeaderLength - suite.iv_length - suite.icv_length);
   job.esn = esn;
   job.sequence_high = sequence_high;
   return job;

@@ -12,14 +12,14 @@ namespace penstock {
 
 // One ESP packet with its clear text. All bytes in hexadecimal.
 struct KnownAnswer {
-  std::string_view source;         // document and case
+  std::string_view source;  // document and case
   std::string_view suite;
-  std::string_view key;            // with salt
+  std::string_view key;  // with salt
   std::string_view integrity_key;
   bool esn;
   uint32_t sequence_high;
-  std::string_view packet;         // SPI to ICV
-  std::string_view text;           // in clear, with padding and trailer
+  std::string_view packet;  // SPI to ICV
+  std::string_view text;    // in clear, with padding and trailer
 };
 
 std::span<const KnownAnswer> PublishedVectors();

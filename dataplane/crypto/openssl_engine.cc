@@ -26,8 +26,8 @@ using Owned = std::unique_ptr<T, Releaser>;
 
 // CryptoKey::kind: which cipher contexts serve it.
 enum OpensslKind : uint8_t { kGcm128, kGcm192, kGcm256, kCbc128, kCbc192, kCbc256, kChaCha, kNone };
-constexpr const char* kCipherNames[] = {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM",
-                                        "AES-128-CBC", "AES-192-CBC", "AES-256-CBC",
+constexpr const char* kCipherNames[] = {"AES-128-GCM",      "AES-192-GCM", "AES-256-GCM",
+                                        "AES-128-CBC",      "AES-192-CBC", "AES-256-CBC",
                                         "ChaCha20-Poly1305"};
 constexpr size_t kCiphers = std::size(kCipherNames);
 
@@ -52,10 +52,14 @@ OpensslKind KindOf(const Suite& suite) {
   const int size = (suite.cipher_key_length - 16) / 8;
   switch (suite.cipher) {
     case Cipher::kAesGcm:
-    case Cipher::kAesGmac: return static_cast<OpensslKind>(kGcm128 + size);
-    case Cipher::kAesCbc: return static_cast<OpensslKind>(kCbc128 + size);
-    case Cipher::kChaCha20Poly1305: return kChaCha;
-    case Cipher::kNull: break;
+    case Cipher::kAesGmac:
+      return static_cast<OpensslKind>(kGcm128 + size);
+    case Cipher::kAesCbc:
+      return static_cast<OpensslKind>(kCbc128 + size);
+    case Cipher::kChaCha20Poly1305:
+      return kChaCha;
+    case Cipher::kNull:
+      break;
   }
   return kNone;
 }
@@ -66,8 +70,8 @@ std::string LibraryError() {
   return text;
 }
 
-// One cipher in one direction. Remembers whose key it holds, so that a run of packets of one SA does
-// not expand the key again.
+// One cipher in one direction. Remembers whose key it holds, so that a run of packets of one SA
+// does not expand the key again.
 struct CipherContext {
   Owned<EVP_CIPHER_CTX> context;
   uint64_t key_id = 0;
@@ -143,9 +147,9 @@ Status OpensslEngine::MakeContexts() {
   if (Status filled = FillRandom(seed); !filled) {
     return filled;
   }
-  const bool ready = ctr != nullptr && iv_context_ != nullptr &&
-                     EVP_EncryptInit_ex2(iv_context_.get(), ctr.get(), seed, seed + 16,
-                                         nullptr) == 1;
+  const bool ready =
+      ctr != nullptr && iv_context_ != nullptr &&
+      EVP_EncryptInit_ex2(iv_context_.get(), ctr.get(), seed, seed + 16, nullptr) == 1;
   WipeMemory(seed, sizeof(seed));
   if (!ready) {
     return Fail(Errc::kInternal, "OpenSSL cannot prepare AES-128-CTR: {}", LibraryError());
@@ -153,8 +157,7 @@ Status OpensslEngine::MakeContexts() {
   return {};
 }
 
-Result<CryptoKeyPtr> OpensslEngine::MakeKey(const Suite& suite,
-                                            std::span<const uint8_t> cipher_key,
+Result<CryptoKeyPtr> OpensslEngine::MakeKey(const Suite& suite, std::span<const uint8_t> cipher_key,
                                             std::span<const uint8_t> integrity_key) {
   static std::atomic<uint64_t> next_id{1};
   if (Status lengths = CheckKeyLengths(suite, cipher_key, integrity_key); !lengths) {

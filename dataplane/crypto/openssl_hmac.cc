@@ -50,11 +50,20 @@ void OpensslHmac::SetKey(Integrity integrity, std::span<const uint8_t> key) {
   integrity_ = integrity;
   for (auto [state, pad] : {std::pair(&inner_, kInnerPad), std::pair(&outer_, kOuterPad)}) {
     switch (integrity) {
-      case Integrity::kHmacSha1_96: Sha1::SetKey(state->sha1, key, pad); break;
-      case Integrity::kHmacSha256_128: Sha256::SetKey(state->sha256, key, pad); break;
-      case Integrity::kHmacSha384_192: Sha384::SetKey(state->sha512, key, pad); break;
-      case Integrity::kHmacSha512_256: Sha512::SetKey(state->sha512, key, pad); break;
-      case Integrity::kNone: break;
+      case Integrity::kHmacSha1_96:
+        Sha1::SetKey(state->sha1, key, pad);
+        break;
+      case Integrity::kHmacSha256_128:
+        Sha256::SetKey(state->sha256, key, pad);
+        break;
+      case Integrity::kHmacSha384_192:
+        Sha384::SetKey(state->sha512, key, pad);
+        break;
+      case Integrity::kHmacSha512_256:
+        Sha512::SetKey(state->sha512, key, pad);
+        break;
+      case Integrity::kNone:
+        break;
     }
   }
 }
@@ -70,7 +79,8 @@ void OpensslHmac::Compute(std::span<const uint8_t> data, std::span<const uint8_t
       return Sha384::Compute(inner_.sha512, outer_.sha512, data, tail, digest);
     case Integrity::kHmacSha512_256:
       return Sha512::Compute(inner_.sha512, outer_.sha512, data, tail, digest);
-    case Integrity::kNone: break;
+    case Integrity::kNone:
+      break;
   }
 }
 

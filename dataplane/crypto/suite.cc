@@ -28,8 +28,9 @@ constexpr Hmac kSha384{Integrity::kHmacSha384_192, 48, 24};
 constexpr Hmac kSha512{Integrity::kHmacSha512_256, 64, 32};
 
 constexpr Suite Cbc(std::string_view name, uint8_t key_length, Hmac hmac) {
-  return {name, Cipher::kAesCbc, hmac.integrity, key_length, 0, hmac.key_length, 16,
-          hmac.icv_length, 16};
+  return {
+      name, Cipher::kAesCbc, hmac.integrity, key_length, 0, hmac.key_length, 16, hmac.icv_length,
+      16};
 }
 
 constexpr Suite Null(std::string_view name, Hmac hmac) {
@@ -199,14 +200,13 @@ Result<const Suite*> SuiteFromIke(uint16_t encryption, uint16_t key_bits, uint16
   }
   const bool is_aead = cipher->cipher != Cipher::kNull && cipher->cipher != Cipher::kAesCbc;
   if (is_aead != (hash->integrity == Integrity::kNone)) {
-    return Fail(Errc::kInvalidArgument, "{} {} integrity transform, but {} was given",
-                cipher->name, is_aead ? "takes no" : "needs an", integrity);
+    return Fail(Errc::kInvalidArgument, "{} {} integrity transform, but {} was given", cipher->name,
+                is_aead ? "takes no" : "needs an", integrity);
   }
   const uint16_t bits = key_bits == 0 ? cipher->fixed_bits : key_bits;
-  const Suite* suite =
-      bits % 8 == 0 && bits <= 256
-          ? FindSuite(cipher->cipher, hash->integrity, static_cast<uint8_t>(bits / 8))
-          : nullptr;
+  const Suite* suite = bits % 8 == 0 && bits <= 256 ? FindSuite(cipher->cipher, hash->integrity,
+                                                                static_cast<uint8_t>(bits / 8))
+                                                    : nullptr;
   if (suite == nullptr) {
     const char* wanted = cipher->cipher == Cipher::kNull ? "none"
                          : cipher->fixed_bits != 0       ? "256"
@@ -221,18 +221,37 @@ XfrmNames XfrmNamesOf(const Suite& suite) {
   XfrmNames names;
   names.icv_bits = static_cast<uint16_t>(suite.icv_length * 8);
   switch (suite.cipher) {
-    case Cipher::kAesGcm: names.aead = "rfc4106(gcm(aes))"; break;
-    case Cipher::kAesGmac: names.aead = "rfc4543(gcm(aes))"; break;
-    case Cipher::kChaCha20Poly1305: names.aead = "rfc7539esp(chacha20,poly1305)"; break;
-    case Cipher::kAesCbc: names.cipher = "cbc(aes)"; break;
-    case Cipher::kNull: names.cipher = "ecb(cipher_null)"; break;
+    case Cipher::kAesGcm:
+      names.aead = "rfc4106(gcm(aes))";
+      break;
+    case Cipher::kAesGmac:
+      names.aead = "rfc4543(gcm(aes))";
+      break;
+    case Cipher::kChaCha20Poly1305:
+      names.aead = "rfc7539esp(chacha20,poly1305)";
+      break;
+    case Cipher::kAesCbc:
+      names.cipher = "cbc(aes)";
+      break;
+    case Cipher::kNull:
+      names.cipher = "ecb(cipher_null)";
+      break;
   }
   switch (suite.integrity) {
-    case Integrity::kNone: break;
-    case Integrity::kHmacSha1_96: names.integrity = "hmac(sha1)"; break;
-    case Integrity::kHmacSha256_128: names.integrity = "hmac(sha256)"; break;
-    case Integrity::kHmacSha384_192: names.integrity = "hmac(sha384)"; break;
-    case Integrity::kHmacSha512_256: names.integrity = "hmac(sha512)"; break;
+    case Integrity::kNone:
+      break;
+    case Integrity::kHmacSha1_96:
+      names.integrity = "hmac(sha1)";
+      break;
+    case Integrity::kHmacSha256_128:
+      names.integrity = "hmac(sha256)";
+      break;
+    case Integrity::kHmacSha384_192:
+      names.integrity = "hmac(sha384)";
+      break;
+    case Integrity::kHmacSha512_256:
+      names.integrity = "hmac(sha512)";
+      break;
   }
   return names;
 }

@@ -10,20 +10,26 @@
 namespace penstock {
 
 enum class Cipher : uint8_t { kNull, kAesCbc, kAesGcm, kAesGmac, kChaCha20Poly1305 };
-enum class Integrity : uint8_t { kNone, kHmacSha1_96, kHmacSha256_128, kHmacSha384_192, kHmacSha512_256 };
+enum class Integrity : uint8_t {
+  kNone,
+  kHmacSha1_96,
+  kHmacSha256_128,
+  kHmacSha384_192,
+  kHmacSha512_256
+};
 
 // One row of the suite table. Keys: for AEAD ciphers the salt (4 bytes) follows the key, as IKE
 // derives it (RFC 4106 8.1, RFC 7634 2).
 struct Suite {
-  std::string_view name;       // "aes-gcm-16-256", "aes-cbc-256-hmac-sha1-96": config, CLI, JSON
+  std::string_view name;  // "aes-gcm-16-256", "aes-cbc-256-hmac-sha1-96": config, CLI, JSON
   Cipher cipher;
   Integrity integrity;
-  uint8_t cipher_key_length;   // bytes, without salt
-  uint8_t salt_length;         // 4 for AEAD, else 0
+  uint8_t cipher_key_length;  // bytes, without salt
+  uint8_t salt_length;        // 4 for AEAD, else 0
   uint8_t integrity_key_length;
-  uint8_t iv_length;           // on the wire: 8, 16 or 0
-  uint8_t icv_length;          // on the wire: 12, 16, 24, 32
-  uint8_t block;               // what payload and trailer are padded to: 4 or 16
+  uint8_t iv_length;   // on the wire: 8, 16 or 0
+  uint8_t icv_length;  // on the wire: 12, 16, 24, 32
+  uint8_t block;       // what payload and trailer are padded to: 4 or 16
 
   bool is_aead() const { return integrity == Integrity::kNone; }
   uint8_t key_length() const { return static_cast<uint8_t>(cipher_key_length + salt_length); }
@@ -42,9 +48,9 @@ const Suite* FindSuite(Cipher cipher, Integrity integrity, uint8_t cipher_key_le
 Status CheckKeyLengths(const Suite& suite, std::span<const uint8_t> cipher_key,
                        std::span<const uint8_t> integrity_key);
 
-// IKEv2 transform numbers (IANA "IKEv2 Parameters"): type 1 encryption with its Key Length attribute
-// in bits, type 3 integrity. Integrity is 0 (NONE) for AEAD suites; key bits are 0 where the
-// transform has no Key Length attribute.
+// IKEv2 transform numbers (IANA "IKEv2 Parameters"): type 1 encryption with its Key Length
+// attribute in bits, type 3 integrity. Integrity is 0 (NONE) for AEAD suites; key bits are 0 where
+// the transform has no Key Length attribute.
 struct IkeTransforms {
   uint16_t encryption = 0;
   uint16_t key_bits = 0;

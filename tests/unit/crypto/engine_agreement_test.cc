@@ -126,8 +126,8 @@ TEST_F(EngineAgreementTest, MixedBurstsOfEverySizePassAndKeepTheirOrder) {
     }
     imb_->Decrypt(burst.jobs);
     for (size_t i = 0; i < size; ++i) {
-      ASSERT_TRUE(burst.jobs[i].ok) << "burst of " << size << ", job " << i << ", "
-                                    << burst.pairs[i]->suite->name;
+      ASSERT_TRUE(burst.jobs[i].ok)
+          << "burst of " << size << ", job " << i << ", " << burst.pairs[i]->suite->name;
       ASSERT_TRUE(burst.packets[i].HoldsText()) << burst.pairs[i]->suite->name;
     }
   }

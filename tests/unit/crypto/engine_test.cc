@@ -29,8 +29,7 @@ void* CountedRealloc(void* data, size_t size, const char*, int) {
   return realloc(data, size);
 }
 void CountedFree(void* data, const char*, int) { free(data); }
-const bool counting =
-    CRYPTO_set_mem_functions(CountedMalloc, CountedRealloc, CountedFree) == 1;
+const bool counting = CRYPTO_set_mem_functions(CountedMalloc, CountedRealloc, CountedFree) == 1;
 
 class EngineTest : public ::testing::TestWithParam<EngineChoice> {
  protected:

@@ -44,7 +44,8 @@ class FaultyEngine final : public Engine {
  public:
   enum class Fault { kTextBit, kIcvBit, kAcceptsForgeries, kRefuses, kLeavesClear };
 
-  explicit FaultyEngine(Fault fault) : fault_(fault), engine_(*MakeEngine(EngineChoice::kOpenssl)) {}
+  explicit FaultyEngine(Fault fault)
+      : fault_(fault), engine_(*MakeEngine(EngineChoice::kOpenssl)) {}
   std::string_view name() const override { return "faulty"; }
   std::string description() const override { return "faulty"; }
   bool Supports(const Suite& suite) const override { return engine_->Supports(suite); }

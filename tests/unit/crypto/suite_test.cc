@@ -67,8 +67,7 @@ TEST(SuiteTest, WrongKeyLengthsSayWhatIsNeeded) {
             "key has 16 bytes, aes-cbc-192-hmac-sha1-96 needs 24");
   EXPECT_EQ(text("aes-cbc-192-hmac-sha1-96", 24, 0),
             "integrity key has 0 bytes, aes-cbc-192-hmac-sha1-96 needs 20");
-  EXPECT_EQ(text("aes-gcm-16-128", 20, 20),
-            "integrity key has 20 bytes, aes-gcm-16-128 needs 0");
+  EXPECT_EQ(text("aes-gcm-16-128", 20, 20), "integrity key has 20 bytes, aes-gcm-16-128 needs 0");
   EXPECT_EQ(text("null-hmac-sha2-512-256", 0, 64), "fine");
 }
 
