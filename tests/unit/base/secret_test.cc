@@ -120,22 +120,23 @@ TEST(SecretMemoryTest, CostsLittleForTenThousandKeys) {
 #endif
 }
 
+// Exits with 0 if secrets work in a process that may lock nothing.
+[[noreturn]] void UseSecretsWithoutLocking() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_MEMLOCK, &none);
+  // Root may lock all the same; anybody else may not now.
+  if (geteuid() == 0 && setuid(65534) != 0) {
+    _exit(1);
+  }
+  auto* memory = static_cast<uint8_t*>(AllocateSecretMemory(300'000));
+  memory[299'999] = 1;
+  FreeSecretMemory(memory, 300'000);
+  const Secret secret(std::string_view("key"));
+  _exit(secret.size() == 3 ? 0 : 1);
+}
+
 TEST(SecretMemoryTest, WorksWhereMemoryCannotBeLocked) {
-  EXPECT_EXIT(
-      {
-        const rlimit none{0, 0};
-        setrlimit(RLIMIT_MEMLOCK, &none);
-        // Root may lock all the same; anybody else may not now.
-        if (geteuid() == 0 && setuid(65534) != 0) {
-          _exit(1);
-        }
-        auto* memory = static_cast<uint8_t*>(AllocateSecretMemory(300'000));
-        memory[299'999] = 1;
-        FreeSecretMemory(memory, 300'000);
-        Secret secret(std::string_view("key"));
-        _exit(secret.size() == 3 ? 0 : 1);
-      },
-      ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(UseSecretsWithoutLocking(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(SecretMemoryTest, DiesOnADoubleFree) {
