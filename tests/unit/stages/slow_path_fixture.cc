@@ -222,8 +222,9 @@ void SlowPathTest::ExpectBalance(uint64_t elsewhere) {
 }  // namespace penstock
 
 int main(int argc, char** argv) {
-  const char* arguments[] = {"unit_slow_path", "--no-huge", "--in-memory", "-m",          "128",
-                             "--no-pci",       "-l",        "0",           "--log-level", "error"};
+  const char* arguments[] = {
+      "unit_slow_path", "--no-huge",        "--no-shconf", "-m", "128", "--no-pci", "-l", "0",
+      "--no-telemetry", "--log-level=error"};
   if (rte_eal_init(static_cast<int>(std::size(arguments)), const_cast<char**>(arguments)) < 0) {
     return 1;
   }
