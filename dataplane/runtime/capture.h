@@ -1,5 +1,5 @@
-// Packet capture: a tap that workers offer packets to while somebody listens, and the pcapng bytes that
-// come out of it on the control thread.
+// Packet capture: a tap that workers offer packets to while somebody listens, and the pcapng bytes
+// that come out of it on the control thread.
 #pragma once
 
 #include <atomic>
@@ -24,16 +24,16 @@ enum class CapturePoint : uint8_t {
 
 struct CaptureOptions {
   CapturePoint point = CapturePoint::kPort;
-  uint16_t port = kNoPort;             // kPort: which; kNoPort: all
-  uint32_t tunnel = kNoTunnel;         // kTunnel: which; kNoTunnel: all
-  int drop_reason = -1;                // kDrop: which; -1: all
-  std::string filter = {};               // pcap-filter(7) expression; empty: everything
-  uint64_t packet_limit = 0;           // 0: none
-  uint32_t snap_length = 65535;        // cut to 16 KiB
+  uint16_t port = kNoPort;       // kPort: which; kNoPort: all
+  uint32_t tunnel = kNoTunnel;   // kTunnel: which; kNoTunnel: all
+  int drop_reason = -1;          // kDrop: which; -1: all
+  std::string filter = {};       // pcap-filter(7) expression; empty: everything
+  uint64_t packet_limit = 0;     // 0: none
+  uint32_t snap_length = 65535;  // cut to 16 KiB
 };
 
-// One capture. The control thread makes it, puts it into every worker's `capture` pointer, reads it, takes
-// it out again and frees it after a grace period.
+// One capture. The control thread makes it, puts it into every worker's `capture` pointer, reads
+// it, takes it out again and frees it after a grace period.
 class Capture {
  public:
   // Errors: a filter that does not compile (libpcap's message is quoted).
@@ -50,9 +50,9 @@ class Capture {
   // For Drop(): finds out itself whether the packet still starts with its link header.
   void OfferDropped(WorkerContext& worker, const Packet* packet, DropReason reason);
 
-  // Control side: appends what has been captured since the last call, as pcapng blocks (the first call
-  // starts with section and interface blocks). Returns false once the packet limit is reached and all
-  // is read.
+  // Control side: appends what has been captured since the last call, as pcapng blocks (the first
+  // call starts with section and interface blocks). Returns false once the packet limit is reached
+  // and all is read.
   bool Read(std::string& pcapng);
   uint64_t captured() const;
   uint64_t lost() const;

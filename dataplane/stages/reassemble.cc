@@ -2,70 +2,29 @@
 //
 // Written here and not taken from librte_ip_frag, which frees expired and overlapping fragments out
 // of sight: every fragment must end under exactly one counter.
-#include <rte_jhash.h>
-#include <rte_random.h>
-
 #include <algorithm>
-#include <bit>
 #include <cstring>
-#include <utility>
-#include <vector>
 
 #include "dataplane/stages/copy_packet.h"
 #include "dataplane/stages/ipv6_fragment.h"
+#include "dataplane/stages/reassembly_table.h"
 #include "dataplane/stages/slow_path.h"
 
 namespace penstock {
 namespace {
 
-constexpr uint32_t kNone = UINT32_MAX;
-constexpr unsigned kMaxPieces = 32;
 // What fits a jumbo buffer with its headers; Ethernet does not carry larger packets.
 constexpr unsigned kLongestPayload = 16000;
-// Buffers that reassembly may hold, so that a flood of fragments cannot empty the pool.
-constexpr unsigned kPiecesPerDatagram = 4;
 constexpr unsigned kExpirePerCall = kBurst;
-
-// What makes fragments belong together. Different tunnels are different networks.
-struct alignas(4) Key {
-  uint8_t source[16] = {};
-  uint8_t destination[16] = {};
-  uint32_t identification = 0;
-  uint32_t tunnel = 0;
-  uint32_t protocol =
-      0;  // version << 8 | protocol (RFC 791); for IPv6 the version alone (RFC 8200)
-  bool operator==(const Key& other) const { return std::memcmp(this, &other, sizeof(Key)) == 0; }
-};
-static_assert(sizeof(Key) == 44);
 
 // A fragment's header, read.
 struct Fragment {
-  Key key;
+  FragmentKey key;
   unsigned payload_at = 0;  // in the packet's data
   unsigned offset = 0;      // in the datagram's payload
   unsigned length = 0;
   bool more = false;
   uint8_t ecn = 0;
-};
-
-struct Piece {
-  Packet* packet;
-  uint16_t offset;
-  uint16_t length;
-  uint16_t payload_at;
-};
-
-struct Datagram {
-  Key key;
-  uint64_t deadline = 0;
-  uint32_t next_in_bucket = kNone;  // also links the free ones
-  uint32_t older = kNone, newer = kNone;
-  uint32_t total = 0;     // payload length, once the last fragment is here
-  uint32_t received = 0;  // payload bytes here
-  uint8_t count = 0;
-  uint8_t ecn_seen = 0;      // bit per codepoint
-  bool refused = false;      // RFC 5722 4: what is still to come of it is dropped as well
-  Piece pieces[kMaxPieces];  // in order of offset
 };
 
 bool ReadIpv4(Packet* packet, Fragment& fragment) {
@@ -128,83 +87,6 @@ bool ReadFragment(Packet* packet, Fragment& fragment) {
          fragment.offset + fragment.length <= 65535;
 }
 
-}  // namespace
-
-struct Reassembly {
-  Reassembly(const GatewaySettings& settings, uint64_t hertz);
-
-  uint32_t& Bucket(const Key& key);
-  uint32_t Find(const Key& key);
-  uint32_t Add(const Key& key, uint64_t now);  // kNone: full
-  void Remove(uint32_t index);
-
-  uint64_t timeout;  // TSC cycles
-  uint32_t seed;
-  unsigned held = 0;
-  unsigned held_limit;
-  std::vector<Datagram> datagrams;
-  std::vector<uint32_t> buckets;
-  uint32_t first_free = kNone;
-  uint32_t oldest = kNone, newest = kNone;
-};
-
-Reassembly::Reassembly(const GatewaySettings& settings, uint64_t hertz)
-    : timeout(hertz / 1000 * settings.reassembly_milliseconds),
-      seed(static_cast<uint32_t>(rte_rand())),
-      held_limit(settings.reassembly_datagrams * kPiecesPerDatagram),
-      datagrams(settings.reassembly_datagrams),
-      buckets(std::bit_ceil<size_t>(settings.reassembly_datagrams * size_t{2} + 1), kNone) {
-  for (uint32_t i = 0; i < datagrams.size(); ++i) {
-    datagrams[i].next_in_bucket = first_free;
-    first_free = i;
-  }
-}
-
-uint32_t& Reassembly::Bucket(const Key& key) {
-  return buckets[rte_jhash(&key, sizeof(key), seed) & (buckets.size() - 1)];
-}
-
-uint32_t Reassembly::Find(const Key& key) {
-  uint32_t index = Bucket(key);
-  while (index != kNone && !(datagrams[index].key == key)) {
-    index = datagrams[index].next_in_bucket;
-  }
-  return index;
-}
-
-uint32_t Reassembly::Add(const Key& key, uint64_t now) {
-  const uint32_t index = first_free;
-  if (index == kNone) {
-    return kNone;
-  }
-  Datagram& datagram = datagrams[index];
-  first_free = datagram.next_in_bucket;
-  datagram.key = key;
-  datagram.deadline = now + timeout;
-  datagram.total = datagram.received = 0;
-  datagram.count = datagram.ecn_seen = 0;
-  datagram.refused = false;
-  datagram.next_in_bucket = std::exchange(Bucket(key), index);
-  datagram.newer = kNone;
-  datagram.older = std::exchange(newest, index);
-  (datagram.older == kNone ? oldest : datagrams[datagram.older].newer) = index;
-  return index;
-}
-
-void Reassembly::Remove(uint32_t index) {
-  Datagram& datagram = datagrams[index];
-  uint32_t* link = &Bucket(datagram.key);
-  while (*link != index) {
-    link = &datagrams[*link].next_in_bucket;
-  }
-  *link = datagram.next_in_bucket;
-  (datagram.older == kNone ? oldest : datagrams[datagram.older].newer) = datagram.newer;
-  (datagram.newer == kNone ? newest : datagrams[datagram.newer].older) = datagram.older;
-  datagram.next_in_bucket = std::exchange(first_free, index);
-}
-
-namespace {
-
 void CountHeld(StageContext& context, int by) {
   context.reassembly->held += static_cast<unsigned>(by);
   context.worker.counters.held.Add(static_cast<uint64_t>(int64_t{by}));
@@ -254,8 +136,8 @@ Fit FindPlace(const Datagram& datagram, const Fragment& fragment, unsigned& at) 
 
 void Keep(StageContext& context, Datagram& datagram, Packet* packet, const Fragment& fragment,
           unsigned at) {
-  Piece* place = datagram.pieces + at;
-  std::memmove(place + 1, place, (datagram.count - at) * sizeof(Piece));
+  FragmentPiece* place = datagram.pieces + at;
+  std::memmove(place + 1, place, (datagram.count - at) * sizeof(FragmentPiece));
   *place = {packet, static_cast<uint16_t>(fragment.offset), static_cast<uint16_t>(fragment.length),
             static_cast<uint16_t>(fragment.payload_at)};
   ++datagram.count;
@@ -293,14 +175,9 @@ void FinishIpv6(Packet* whole, const Ipv6FragmentPlace& place, uint8_t next_head
   notes.traffic_class = static_cast<uint8_t>(word >> 20);
 }
 
-// Bytes of the first fragment that go in front of the payload: a frame's link header, since the
-// packet may go to Linux, and the IP headers up to the fragment header.
-struct Front {
-  unsigned start = 0;
-  unsigned length = 0;
-};
-
-// Null: `why` says what was wrong; the pieces are still there.
+// In front of the payload go bytes of the first fragment: a frame's link header, since the packet
+// may go to Linux, and the IP headers up to the fragment header. Null: `why` says what was wrong;
+// the pieces are still there.
 Packet* Join(StageContext& context, const Datagram& datagram, DropReason& why) {
   Packet* first = datagram.pieces[0].packet;
   const PacketNotes& notes = NotesOf(first);
@@ -323,7 +200,7 @@ Packet* Join(StageContext& context, const Datagram& datagram, DropReason& why) {
   }
   CopyBytes(first, start, front, DataAt(whole));
   for (unsigned i = 0; i < datagram.count; ++i) {
-    const Piece& piece = datagram.pieces[i];
+    const FragmentPiece& piece = datagram.pieces[i];
     CopyBytes(piece.packet, piece.payload_at, piece.length, DataAt(whole, front + piece.offset));
   }
   PacketNotes& result = NotesOf(whole);
@@ -361,21 +238,22 @@ Packet* Complete(StageContext& context, uint32_t index) {
   return whole;
 }
 
-// The datagram's entry, made if there is none; kNone when the fragment has been dropped. A whole
-// packet in a fragment header (RFC 6946) has nothing to do with others of its identification, and
-// passes by way of an entry of its own.
+// The datagram's entry, made if there is none; kNoDatagram when the fragment has been dropped. A
+// whole packet in a fragment header (RFC 6946) has nothing to do with others of its identification,
+// and passes by way of an entry of its own.
 uint32_t Enter(StageContext& context, Packet* packet, const Fragment& fragment) {
   Reassembly& table = *context.reassembly;
   const bool whole = fragment.offset == 0 && !fragment.more;
-  uint32_t index = whole ? kNone : table.Find(fragment.key);
-  if (index != kNone && table.datagrams[index].refused) {
+  uint32_t index = whole ? kNoDatagram : table.Find(fragment.key);
+  if (index != kNoDatagram && table.datagrams[index].refused) {
     DropPacket(context, packet, DropReason::kFragmentMalformed);
-    return kNone;
+    return kNoDatagram;
   }
-  if (index == kNone) {
-    index = table.held < table.held_limit ? table.Add(fragment.key, context.worker.now) : kNone;
+  if (index == kNoDatagram) {
+    index =
+        table.held < table.held_limit ? table.Add(fragment.key, context.worker.now) : kNoDatagram;
   }
-  if (index == kNone) {
+  if (index == kNoDatagram) {
     DropPacket(context, packet, DropReason::kFragmentTable);
   }
   return index;
@@ -390,7 +268,7 @@ Packet* Reassemble(StageContext& context, Packet* packet) {
     return nullptr;
   }
   const uint32_t index = Enter(context, packet, fragment);
-  if (index == kNone) {
+  if (index == kNoDatagram) {
     return nullptr;
   }
   Datagram& datagram = context.reassembly->datagrams[index];
@@ -403,7 +281,7 @@ Packet* Reassemble(StageContext& context, Packet* packet) {
     }
     return nullptr;
   }
-  if (datagram.count == kMaxPieces || fragment.offset + fragment.length > kLongestPayload ||
+  if (datagram.count == kMaxFragments || fragment.offset + fragment.length > kLongestPayload ||
       context.reassembly->held >= context.reassembly->held_limit) {
     DropPacket(context, packet, DropReason::kFragmentTable);
     Refuse(context, datagram, DropReason::kFragmentTable);
@@ -415,7 +293,7 @@ Packet* Reassemble(StageContext& context, Packet* packet) {
 
 void ExpireFragments(StageContext& context) {
   Reassembly& table = *context.reassembly;
-  for (unsigned i = 0; i < kExpirePerCall && table.oldest != kNone; ++i) {
+  for (unsigned i = 0; i < kExpirePerCall && table.oldest != kNoDatagram; ++i) {
     const uint32_t index = table.oldest;
     Datagram& datagram = table.datagrams[index];
     if (context.worker.now < datagram.deadline) {
@@ -434,7 +312,7 @@ void ExpireFragments(StageContext& context) {
 
 void DropFragments(StageContext& context) {
   Reassembly& table = *context.reassembly;
-  while (table.oldest != kNone) {
+  while (table.oldest != kNoDatagram) {
     const uint32_t index = table.oldest;
     DropPieces(context, table.datagrams[index], DropReason::kShutdown);
     table.Remove(index);
