@@ -144,8 +144,9 @@ void EventLoop::Run() {
   impl_->stop.store(false);
 }
 
+// NONBLOCK alone would go round for as long as a descriptor stays ready.
 void EventLoop::RunOnce() {
-  event_base_loop(impl_->base.get(), EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY);
+  event_base_loop(impl_->base.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 // An activated event waits for the loop, which a bare loopbreak before Run would not.
