@@ -6,6 +6,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/ipsec/esp_frame.h"
+#include "dataplane/stages/flow_hash.h"
 
 namespace penstock {
 namespace {
@@ -302,7 +303,7 @@ Status SaSet::MoveOutbound(const SaName& name, const SaMove& move) {
 void SaSet::RefreshOuter(OutboundRecord& record) {
   OutboundSa& sa = *record.sa;
   const RouteTable::Outer outer =
-      routes_.ResolveOuter(sa.config.destination, sa.config.spi * 0x9e3779b1u | 1u);
+      routes_.ResolveOuter(sa.config.destination, FlowHashOf(sa.config.spi));
   sa.outer_next_hop.store(outer.next_hop, std::memory_order_release);
   tables_.next_hops.Release(std::exchange(record.outer_next_hop, outer.next_hop));
   record.outer_problem = outer.problem;
