@@ -145,9 +145,7 @@ void EventLoop::Run() {
 }
 
 // NONBLOCK alone would go round for as long as a descriptor stays ready.
-void EventLoop::RunOnce() {
-  event_base_loop(impl_->base.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-}
+void EventLoop::RunOnce() { event_base_loop(impl_->base.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK); }
 
 // An activated event waits for the loop, which a bare loopbreak before Run would not.
 void EventLoop::Stop() {
