@@ -77,6 +77,8 @@ TEST_F(CaptureTest, WritesSectionInterfacesAndPackets) {
   EXPECT_EQ(Number(body, 12), frame.size());
   EXPECT_EQ(Number(body, 16), frame.size());
   EXPECT_EQ(body.substr(20, frame.size()), Text(frame));
+  // Direction flags, as an option of 4 bytes at the end, then the end of options.
+  EXPECT_EQ(body.substr(body.size() - 12), std::string("\2\0\4\0\2\0\0\0\0\0\0\0", 12));
   EXPECT_EQ(capture->captured(), 1u);
   std::string more;
   EXPECT_TRUE(capture->Read(more));
@@ -158,6 +160,47 @@ TEST_F(CaptureTest, AFullRingLosesCopiesAndCountsThem) {
   Offer(*capture, Frame(MakeIp({}, Random(32, 1))));  // there is room again
   EXPECT_EQ(capture->captured() + capture->lost(), kOffered + 1);
   ExpectBalance();
+}
+
+TEST_F(CaptureTest, CopiesGoRoundForAsLongAsTheyAreRead) {
+  auto capture = Make({});
+  for (unsigned i = 0; i < 5000; ++i) {
+    Offer(*capture, Frame(MakeIp({}, Random(32, 1))));
+    std::string file;
+    capture->Read(file);
+  }
+  EXPECT_EQ(capture->captured(), 5000u);
+  EXPECT_EQ(capture->lost(), 0u);
+}
+
+TEST_F(CaptureTest, DroppedPacketsStartWhereTheirBytesMakeSense) {
+  const Bytes ip = MakeIp({}, Random(32, 1));
+  const auto dropped = [&](Packet* packet, DropReason reason) {
+    auto capture = Make({.point = CapturePoint::kDrop});
+    capture->OfferDropped(worker_, packet, reason);
+    Release(packet);
+    std::string file;
+    capture->Read(file);
+    return Blocks(file).at(3).body;
+  };
+  const std::string frame = dropped(Frame(ip), DropReason::kNoRoute);
+  EXPECT_EQ(Number(frame, 0), 0u);
+  EXPECT_EQ(Number(frame, 12), 14 + ip.size());
+  // What was decapsulated in place has the remains of the outer headers in front, and may have the
+  // trailer and the link's padding behind.
+  Packet* packet = FromBytes(Bytes(50, 0xaa) + ip + Bytes(18, 0xbb), 0);
+  Describe(packet, 50);
+  const std::string inner = dropped(packet, DropReason::kSelectorMismatch);
+  EXPECT_EQ(Number(inner, 0), 1u);
+  EXPECT_EQ(Number(inner, 12), ip.size());
+  EXPECT_EQ(Number(inner, 16), ip.size());
+  EXPECT_EQ(inner.substr(20, ip.size()), Text(ip));
+  // Before classification the notes say nothing yet, not even what is left from an earlier packet.
+  packet = Frame(ip);
+  NotesOf(packet).l3_offset = 50;
+  const std::string early = dropped(packet, DropReason::kNotForUs);
+  EXPECT_EQ(Number(early, 0), 0u);
+  EXPECT_EQ(Number(early, 12), 14 + ip.size());
 }
 
 TEST_F(CaptureTest, TsharkReadsDropsWithTheirReason) {

@@ -105,6 +105,23 @@ TEST_F(ReassembleTest, AFrameKeepsItsLinkHeaderAndAnInnerPacketItsTunnel) {
   ExpectWhole(inner, {}, payload);
 }
 
+TEST_F(ReassembleTest, AnInnerPacketStartsAtItsIpHeaderWhateverStoodInFront) {
+  const Bytes payload = Random(64, 1);
+  for (const Ip& ip : {Ip{}, kV6}) {
+    Packet* whole = nullptr;
+    for (const Part& part : {Part{0, 32}, Part{32, 32}}) {
+      Packet* packet = FromBytes(Bytes(36, 0xaa) + Fragment(ip, payload, part), 0);
+      Describe(packet, 36);
+      NotesOf(packet).input_tunnel = 7;
+      ASSERT_EQ(whole, nullptr);
+      whole = Reassemble(*context_, packet);
+    }
+    ASSERT_NE(whole, nullptr);
+    EXPECT_EQ(NotesOf(whole).l3_offset, 0);
+    ExpectWhole(whole, ip, payload);
+  }
+}
+
 TEST_F(ReassembleTest, FragmentsOfDifferentDatagramsDoNotMix) {
   const Bytes payload = Random(64, 1);
   EXPECT_EQ(Give(Fragment({}, payload, {0, 32})), nullptr);
