@@ -55,7 +55,6 @@ class Admission {
         burst_(burst),
         tunnel_(context.tables.tunnels[tunnel_id]),
         tunnel_id_(tunnel_id),
-        sa_(sa),
         mtu_(InnerMtuInForce(sa, tunnel_)),
         front_(FrontRoom(sa)),
         tfc_((sa.flags & kSaTfc) != 0 ? std::min<uint32_t>(sa.tfc_length, mtu_) : 0) {}
@@ -116,7 +115,6 @@ class Admission {
   EncryptBurst& burst_;
   Tunnel& tunnel_;
   uint32_t tunnel_id_;
-  OutboundSa& sa_;
   uint16_t mtu_;
   unsigned front_;
   uint32_t tfc_;
