@@ -27,7 +27,7 @@ struct WorkerEvent {
   };
   Kind kind;
   uint8_t protocol = 0;
-  uint16_t port = 0;             // host order: source port (mapping), or 0
+  uint16_t port = 0;             // source port, host order (mapping); port index (neighbour)
   uint16_t source_port = 0;      // acquire: of the packet, host order
   uint16_t destination_port = 0;
   uint32_t slot = 0;

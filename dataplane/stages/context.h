@@ -33,7 +33,7 @@ struct GatewaySettings {
   // UDP ports on which ESP in UDP is expected, host order; the first is 4500.
   uint16_t encapsulation_ports[4] = {kPortNatT, 0, 0, 0};
   uint32_t icmp_errors_per_second = 1000;  // per worker
-  uint32_t punt_packets_per_second = 20000;  // per worker
+  uint32_t punt_packets_per_second = 20000;  // per worker: of IKE, BGP and the like, and of the rest
   uint32_t reassembly_datagrams = 1024;    // per worker
   uint32_t reassembly_milliseconds = 2000;
   uint32_t hold_packets = 256;             // per worker: waiting for neighbours
