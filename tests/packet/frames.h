@@ -15,12 +15,13 @@ struct Ip {
   std::string destination = "10.2.0.20";
   uint8_t protocol = 17;
   uint8_t ttl = 64;
-  uint8_t tos = 0;           // or traffic class
-  uint16_t fragment = 0;     // IPv4 flags and offset
+  uint8_t tos = 0;        // or traffic class
+  uint16_t fragment = 0;  // IPv4 flags and offset
   uint16_t identification = 0x4242;
-  uint16_t source_port = 1234, destination_port = 5678;  // first bytes of the payload, for TCP and UDP
-  size_t length = 100;       // of the whole packet; at least the headers
-  unsigned seed = 1;         // of the payload
+  uint16_t source_port = 1234,
+           destination_port = 5678;  // first bytes of the payload, for TCP and UDP
+  size_t length = 100;               // of the whole packet; at least the headers
+  unsigned seed = 1;                 // of the payload
 };
 Bytes MakeIp(const Ip& ip);
 // A TCP SYN with an MSS option.

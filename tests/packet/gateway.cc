@@ -20,6 +20,15 @@ T Take(Result<T> result) {
   return std::move(*result);
 }
 
+// Worker numbers name rings, so that gateways alive at the same time need different ones.
+bool g_worker_taken[kMaxWorkers] = {};
+
+unsigned TakeWorkerNumber() {
+  bool* free = std::find(std::begin(g_worker_taken), std::end(g_worker_taken), false);
+  *free = true;
+  return static_cast<unsigned>(free - g_worker_taken);
+}
+
 IpAddress Parse(const std::string& text) { return Take(IpAddress::Parse(text)); }
 
 }  // namespace
@@ -36,7 +45,8 @@ rte_mempool* JumboPool() {
 
 Bytes BytesOf(const Packet* packet, unsigned offset) {
   Bytes bytes(packet->pkt_len - offset);
-  const void* data = rte_pktmbuf_read(packet, offset, static_cast<uint32_t>(bytes.size()), bytes.data());
+  const void* data =
+      rte_pktmbuf_read(packet, offset, static_cast<uint32_t>(bytes.size()), bytes.data());
   EXPECT_NE(data, nullptr);
   if (data != bytes.data()) {
     memcpy(bytes.data(), data, bytes.size());
@@ -48,7 +58,7 @@ Gateway::Gateway(unsigned number, EngineChoice engine)
     : number_(number),
       worker_(std::make_unique<WorkerContext>()),
       control_engine_(Take(MakeEngine(engine))) {
-  worker_->id = number;
+  worker_->id = TakeWorkerNumber();
   worker_->hertz = kHertz;
   worker_->now = 100 * kHertz;
   worker_->pool = PacketPool();
@@ -75,7 +85,8 @@ Gateway::Gateway(unsigned number, EngineChoice engine)
     info.icmp_source_v6[14] = static_cast<uint8_t>(number);
     info.icmp_source_v6[15] = static_cast<uint8_t>(port + 1);
   }
-  pipeline_ = std::make_unique<Pipeline>(*worker_, tables_, Take(MakeEngine(engine)), nullptr, nullptr);
+  pipeline_ =
+      std::make_unique<Pipeline>(*worker_, tables_, Take(MakeEngine(engine)), nullptr, nullptr);
 }
 
 Gateway::~Gateway() {
@@ -83,6 +94,7 @@ Gateway::~Gateway() {
   ExpectBalance();
   pipeline_.reset();
   FreeWorkerRings(*worker_);
+  g_worker_taken[worker_->id] = false;
   EXPECT_EQ(rte_mempool_in_use_count(PacketPool()), 0u) << "packet buffers are lost";
   EXPECT_EQ(rte_mempool_in_use_count(JumboPool()), 0u) << "jumbo buffers are lost";
 }
@@ -106,7 +118,9 @@ void Gateway::Route(const std::string& prefix, uint32_t next_hop) {
   EXPECT_TRUE(status) << status.error().message;
 }
 
-uint32_t Gateway::AddTunnel(const TunnelConfig& config) { return Take(tables_.tunnels.Add(config)); }
+uint32_t Gateway::AddTunnel(const TunnelConfig& config) {
+  return Take(tables_.tunnels.Add(config));
+}
 
 uint32_t Gateway::TunnelNextHop(uint32_t tunnel) {
   return Take(tables_.next_hops.AddTunnel(tunnel));

@@ -1,4 +1,5 @@
-// One gateway in memory: real tables, real crypto, one worker's pipeline, and ports that are vectors.
+// One gateway in memory: real tables, real crypto, one worker's pipeline, and ports that are
+// vectors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,8 +19,8 @@ struct SentFrame {
   Bytes bytes;
 };
 
-// Everything runs on the caller's thread. The destructor checks that every packet is accounted for and
-// that no buffer is lost.
+// Everything runs on the caller's thread. The destructor checks that every packet is accounted for
+// and that no buffer is lost.
 class Gateway {
  public:
   static constexpr uint16_t kLan = 0;

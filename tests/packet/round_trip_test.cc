@@ -34,7 +34,8 @@ class RoundTrip : public testing::TestWithParam<Case> {
  protected:
   Sites Make() const {
     const Case& c = GetParam();
-    return Sites({.suite = c.suite, .outer_v6 = c.outer_v6, .udp = c.udp, .esn = c.esn, .mtu = 1400});
+    return Sites(
+        {.suite = c.suite, .outer_v6 = c.outer_v6, .udp = c.udp, .esn = c.esn, .mtu = 1400});
   }
 };
 

@@ -15,7 +15,7 @@ struct SiteOptions {
   bool esn = false;
   uint32_t window = 1024;
   EngineChoice engine = EngineChoice::kAuto;
-  uint16_t mtu = 1500;   // of the tunnel: as the SA says, if that is less
+  uint16_t mtu = 1500;  // of the tunnel: as the SA says, if that is less
 };
 
 // Left's network is 10.1.0.0/16 and 2001:db8:1::/48, right's 10.2.0.0/16 and 2001:db8:2::/48.
@@ -24,8 +24,12 @@ class Sites {
   explicit Sites(const SiteOptions& options = {});
 
   // What an SA from left to right (or back) looks like; keys follow from the SPI.
-  SaConfig LeftToRight(uint32_t spi = 0x1001) const { return Config(spi, left_address_, right_address_); }
-  SaConfig RightToLeft(uint32_t spi = 0x2001) const { return Config(spi, right_address_, left_address_); }
+  SaConfig LeftToRight(uint32_t spi = 0x1001) const {
+    return Config(spi, left_address_, right_address_);
+  }
+  SaConfig RightToLeft(uint32_t spi = 0x2001) const {
+    return Config(spi, right_address_, left_address_);
+  }
   // Installs a pair of SAs from left to right, replacing left's outbound one.
   void Install(SaConfig outbound, SaConfig inbound);
   void Install(uint32_t spi) { Install(LeftToRight(spi), LeftToRight(spi)); }
@@ -40,7 +44,7 @@ class Sites {
   Gateway right;
   uint32_t left_tunnel = 0;
   uint32_t right_tunnel = 0;
-  uint32_t left_wan = 0;    // next hop from left to right's outer address
+  uint32_t left_wan = 0;  // next hop from left to right's outer address
   OutboundSa* outbound = nullptr;
   InboundSa* inbound = nullptr;
 
