@@ -1,11 +1,15 @@
 """Networks of namespaces with Penstock gateways in them: what the demo and the scenario tests stand on."""
 
 import atexit
+import contextlib
+import ctypes
+import itertools
 import os
 import pathlib
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -13,6 +17,7 @@ import yaml
 
 from client import ControlClient, SaClient
 from shell import run, wait_for
+from traffic import Capture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -37,6 +42,35 @@ class Namespace:
     def popen(self, *command, **options):
         """Starts a command inside."""
         return subprocess.Popen(["ip", "netns", "exec", self.name, *[str(word) for word in command]], **options)
+
+    @contextlib.contextmanager
+    def entered(self):
+        """Inside the block this thread is in the namespace: sockets made there stay there."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net", encoding="ascii") as before, open(f"/run/netns/{self.name}", encoding="ascii") as here:
+            if libc.setns(here.fileno(), 0) != 0:
+                raise OSError(ctypes.get_errno(), f"cannot enter namespace {self.name}")
+            try:
+                yield
+            finally:
+                libc.setns(before.fileno(), 0)
+
+    def socket(self, *arguments):
+        """A socket of this namespace."""
+        with self.entered():
+            made = socket.socket(*arguments)
+        made.settimeout(10)
+        return made
+
+    def frames(self, device):
+        """A raw socket that sends and receives whole Ethernet frames on a device."""
+        raw = self.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        raw.bind((device, 0))
+        return raw
+
+    def mac(self, device):
+        """The link address of a device."""
+        return self.run("cat", f"/sys/class/net/{device}/address").strip()
 
     def address(self, device, *addresses):
         """Puts addresses on a device; IPv6 ones are usable at once."""
@@ -83,7 +117,7 @@ class Gateway:
 
     def start(self, timeout=30):
         """Starts the daemon and waits until it answers."""
-        self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.write_config()
         with open(self.log, "ab") as log:
             self.process = self.namespace.popen(
                 build_folder() / "dataplane" / "penstockd", "--config", self.file, stdout=log, stderr=log
@@ -108,6 +142,15 @@ class Gateway:
         self.process = None
         return status
 
+    def restart(self, sig=signal.SIGTERM):
+        """Ends the daemon and starts it again."""
+        self.stop(sig)
+        return self.start()
+
+    def write_config(self):
+        """Writes the configuration as it is in `config` now; the daemon reads it at the next reload."""
+        self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
     def ctl(self, *words, check=True):
         """Runs penstockctl against this gateway."""
         return run(build_folder() / "dataplane" / "penstockctl", "--socket", self.folder / "control.sock", *words, check=check)
@@ -123,6 +166,17 @@ class Gateway:
     def sas(self):
         """All SAs by (direction, SPI)."""
         return {(row.direction, row.spi): row for row in self.control.show("sas")}
+
+    def running(self):
+        """True while the daemon is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def settle(self):
+        """Waits until every packet is accounted for."""
+        try:
+            wait_for(self.balanced, "balance", 5)
+        except TimeoutError:
+            raise AssertionError(f"{self.name}: counters do not agree\n{self.control.counters()}") from None
 
     def balanced(self):
         """True when every packet is accounted for."""
@@ -162,6 +216,8 @@ class SaPair:
         self.ends = (left, right)
         keys = self.key_for(suite), self.key_for(suite)
         self.keys = keys
+        self.tunnel = tunnel
+        self.removed = False
         # Receivers first, so that nothing arrives unexpected.
         for end, direction, spi_of, key in (
             (right, "in", self.spi_out, keys[0]), (left, "in", self.spi_in, keys[1]),
@@ -171,6 +227,9 @@ class SaPair:
 
     def remove(self):
         """Takes all four SAs away, senders first."""
+        if self.removed:
+            return
+        self.removed = True
         left, right = self.ends
         for end, direction, spi in (
             (left, "out", self.spi_out), (right, "out", self.spi_in), (left, "in", self.spi_in), (right, "in", self.spi_out),
@@ -181,12 +240,25 @@ class SaPair:
 class Lab:
     """Builds namespaces, links and gateways, and takes them away again."""
 
+    # What must never be seen on the wire with these addresses in the outermost header.
+    CLEAR = (
+        "(ip and (net 10.1.0.0/24 or net 10.2.0.0/24)) or "
+        "(ip6 and (net 2001:db8:1::/64 or net 2001:db8:2::/64))"
+    )
+
     def __init__(self, prefix="", keep=False):
         self.prefix = prefix
         self.keep = keep
         self.namespaces = []
         self.gateways = []
+        self.sites = []
+        self.wire = None
+        self.router = None
         self.folder = tempfile.mkdtemp(prefix="penstock-lab-")
+        self._clear = None
+        self._pairs = []
+        self._spis = itertools.count(0x1001)
+        self._drops_before = {}
         atexit.register(self.close)
 
     def namespace(self, name):
@@ -215,54 +287,137 @@ class Lab:
         self.gateways.append(gateway)
         return gateway.start() if start else gateway
 
-    def site_to_site(self, outer=4, mtu=1500, tunnels=1, left_extra=None, right_extra=None, tunnel_options=None):
+    def site_to_site(self, outer=4, mtu=1500, tunnels=1, left_extra=None, right_extra=None, tunnel_options=None,
+                     between=None, far_mtu=1500, start=True):
         """Two gateways on one wire with a host behind each; IPv4 and IPv6 inside, `outer` outside.
 
         Left: 10.1.0.0/24 and 2001:db8:1::/64, right: 10.2.0.0/24 and 2001:db8:2::/64; wire 192.0.2.0/24
         and 2001:db8:ff::/64. Tunnels are tun1, tun2, ... with if_id 1, 2, ...; routes use all of them.
+        With `between` a router (192.0.2.254) stands before the right gateway: "router" forwards to
+        198.51.100.2 (2001:db8:fe::2) over a link of `far_mtu`, "nat" hides 172.20.10.2 (fd00:20::2) behind
+        its own address.
         """
         wire = self.namespace("wire")
         wire.run("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0")
         wire.run("ip", "link", "set", "bridge", "mtu", mtu, "up")
         self.wire = wire
-        sites = []
-        for number, name, extra in ((1, "left", left_extra), (2, "right", right_extra)):
-            sites.append(self._site(number, name, outer, mtu, tunnels, extra or {}, tunnel_options or {}))
-        return sites
+        near = ("192.0.2.{}", "2001:db8:ff::{}")
+        far = {None: near, "router": ("198.51.100.{}", "2001:db8:fe::{}"), "nat": ("172.20.10.{}", "fd00:20::{}")}[between]
+        index = 0 if outer == 4 else 1
+        left_outside, right_outside = near[index].format(1), far[index].format(2)
+        seen_from_left = near[index].format("254" if outer == 4 else "fe") if between == "nat" else right_outside
+        ways = {1: [], 2: []}
+        if between:
+            self._router(near, far, mtu, far_mtu)
+            ways[2] = [{"prefix": "0.0.0.0/0", "via": [{"address": far[0].format(254)}]},
+                       {"prefix": "::/0", "via": [{"address": far[1].format("fe")}]}]
+        if between == "router":
+            ways[1] = [{"prefix": "198.51.100.0/24", "via": [{"address": "192.0.2.254"}]},
+                       {"prefix": "2001:db8:fe::/64", "via": [{"address": "2001:db8:ff::fe"}]}]
+        self.sites = []
+        for number, name, extra, ends, network, link_mtu in (
+            (1, "left", left_extra, (left_outside, seen_from_left), near, mtu),
+            (2, "right", right_extra, (right_outside, left_outside), far, far_mtu if between else mtu),
+        ):
+            space, host = self._host(number, name, mtu)
+            if between and number == 2:
+                self.link(space, "eth1", self.router, "far", far_mtu)
+                self.router.address("far", far[0].format(254) + "/24", far[1].format("fe") + "/64")
+            else:
+                self.link(space, "eth1", wire, name, mtu)
+                wire.run("ip", "link", "set", name, "master", "bridge")
+            config = self._site_config(number, name, ends, network, (mtu, link_mtu), tunnels, tunnel_options or {})
+            config["routes"] += ways[number]
+            config.update(extra or {})
+            self.sites.append(
+                Site(self.gateway(space, config, start), host, f"10.{number}.0.10", f"2001:db8:{number}::10")
+            )
+        self._clear = Capture(wire, "bridge", self.CLEAR)
+        if start:
+            self.mark()
+        return self.sites
 
-    def _site(self, number, name, outer, mtu, tunnels, extra, tunnel_options):
-        peer = 3 - number
+    def _router(self, near, far, mtu, far_mtu):
+        self.router = self.namespace("router")
+        self.link(self.router, "near", self.wire, "router", mtu)
+        self.wire.run("ip", "link", "set", "router", "master", "bridge")
+        self.router.address("near", near[0].format(254) + "/24", near[1].format("fe") + "/64")
+        self.router.forward()
+        if far[0].startswith("172."):
+            self.masquerade("")
+
+    def masquerade(self, ports):
+        """(Re)writes the router's NAT: `ports` is "" or "to :5000-5999". Mappings made before are forgotten."""
+        rules = "".join(
+            f"table {family} nat {{ chain out {{ type nat hook postrouting priority srcnat;"
+            f" oifname near meta l4proto udp masquerade {ports}; oifname near masquerade; }} }}\n"
+            for family in ("ip", "ip6")
+        )
+        self.router.run("nft", "-f", "-", text_input="flush ruleset\n" + rules)
+        # Masquerading forgets its mappings when the device goes down.
+        self.router.run("sysctl", "-qw", "net.ipv6.conf.near.keep_addr_on_down=1")
+        self.router.run("ip", "link", "set", "near", "down")
+        self.router.run("ip", "link", "set", "near", "up")
+
+    def _host(self, number, name, mtu):
         space, host = self.namespace(name), self.namespace(name + "-host")
         self.link(space, "eth0", host, "eth0", mtu)
-        self.link(space, "eth1", self.wire, name, mtu)
-        self.wire.run("ip", "link", "set", name, "master", "bridge")
-        address, address6 = f"10.{number}.0.10", f"2001:db8:{number}::10"
-        host.address("eth0", address + "/24", address6 + "/64")
+        host.address("eth0", f"10.{number}.0.10/24", f"2001:db8:{number}::10/64")
         host.route("default", f"10.{number}.0.1")
         host.route("default", f"2001:db8:{number}::1")
-        outside = "192.0.2.{}" if outer == 4 else "2001:db8:ff::{}"
+        return space, host
+
+    @staticmethod
+    def _site_config(number, name, ends, network, mtus, tunnels, tunnel_options):
+        peer = 3 - number
         via = [{"tunnel": f"tun{i + 1}"} for i in range(tunnels)]
-        config = {
+        return {
             "instance": name,
             "ports": [
-                {"name": "lan0", "device": "af_packet,iface=eth0", "mtu": mtu,
+                {"name": "lan0", "device": "af_packet,iface=eth0", "mtu": mtus[0],
                  "addresses": [f"10.{number}.0.1/24", f"2001:db8:{number}::1/64"]},
-                {"name": "wan0", "device": "af_packet,iface=eth1", "mtu": mtu,
-                 "addresses": [f"192.0.2.{number}/24", f"2001:db8:ff::{number}/64"]},
+                {"name": "wan0", "device": "af_packet,iface=eth1", "mtu": mtus[1],
+                 "addresses": [network[0].format(number) + "/24", network[1].format(number) + "/64"]},
             ],
             "tunnels": [
-                {"name": f"tun{i + 1}", "if_id": i + 1, "local": outside.format(number), "remote": outside.format(peer),
-                 **tunnel_options}
+                {"name": f"tun{i + 1}", "if_id": i + 1, "local": ends[0], "remote": ends[1], **tunnel_options}
                 for i in range(tunnels)
             ],
             "routes": [
-                {"prefix": f"10.{peer}.0.0/24", "via": via},
-                {"prefix": f"2001:db8:{peer}::/64", "via": via},
+                {"prefix": f"10.{peer}.0.0/24", "via": list(via)},
+                {"prefix": f"2001:db8:{peer}::/64", "via": list(via)},
             ],
             "protected": [f"10.{peer}.0.0/24", f"2001:db8:{peer}::/64"],
-            **extra,
         }
-        return Site(self.gateway(space, config), host, address, address6)
+
+    def pair(self, tunnel="tun1", **options):
+        """Fresh SAs in both directions between the two sites; they go after the test."""
+        made = SaPair(self.sites[0].gateway, self.sites[1].gateway, tunnel, next(self._spis), **options)
+        self._pairs.append(made)
+        return made
+
+    def mark(self):
+        """From here on drops count for `verify`."""
+        self._drops_before = {gateway.name: gateway.drops() for gateway in self.gateways if gateway.running()}
+
+    def verify(self, allowed=()):
+        """What holds after every scenario: nothing in clear, all packets counted, no drop but the allowed ones."""
+        running = [gateway for gateway in self.gateways if gateway.running()]
+        for gateway in running:
+            gateway.settle()
+        leaked = self._clear.path if self._clear and os.path.getsize(self._clear.path) > 24 else None
+        assert not leaked, "in clear on the wire:\n" + run("tcpdump", "-nr", leaked, check=False)
+        for gateway in running:
+            before = self._drops_before.get(gateway.name, {})
+            new = {reason: count - before.get(reason, 0) for reason, count in gateway.drops(*allowed).items()}
+            new = {reason: count for reason, count in new.items() if count > 0}
+            assert not new, f"{gateway.name} dropped {new}\n" + str(gateway.control.show("drops"))
+
+    def clean(self):
+        """Takes away the SAs that `pair` made."""
+        for pair in self._pairs:
+            pair.remove()
+        self._pairs.clear()
 
     def logs(self):
         """The gateways' logs, for a failed test's report."""
@@ -272,8 +427,11 @@ class Lab:
         """Ends the gateways and removes the namespaces and files."""
         if self.keep:
             return
+        if self._clear:
+            self._clear.stop()
+            self._clear = None
         for gateway in self.gateways:
-            if gateway.process is not None and gateway.process.poll() is None:
+            if gateway.running():
                 try:
                     gateway.stop()
                 except subprocess.TimeoutExpired:
