@@ -1,5 +1,5 @@
-// penstockd: reads its configuration, brings the gateway up, serves its sockets, and takes everything
-// down again in reverse order.
+// penstockd: reads its configuration, brings the gateway up, serves its sockets, and takes
+// everything down again in reverse order.
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -68,13 +68,14 @@ Status Serve(const config::Gateway& config, const Options& options) {
   if (!sa_socket || !control_socket) {
     return tl::unexpected(sa_socket ? control_socket.error() : sa_socket.error());
   }
-  Result<std::unique_ptr<SaServer>> sa_server = SaServer::Listen(
-      loop, *sa_socket, (*gateway)->model().ike, "penstockd " PENSTOCK_VERSION);
+  Result<std::unique_ptr<SaServer>> sa_server =
+      SaServer::Listen(loop, *sa_socket, (*gateway)->model().ike, "penstockd " PENSTOCK_VERSION);
   if (!sa_server) {
     return tl::unexpected(sa_server.error());
   }
   (*gateway)->model().SetListener(sa_server->get());
-  Result<std::unique_ptr<ControlServer>> control = ControlServer::Listen(**gateway, *control_socket);
+  Result<std::unique_ptr<ControlServer>> control =
+      ControlServer::Listen(**gateway, *control_socket);
   if (!control) {
     return tl::unexpected(control.error());
   }

@@ -18,8 +18,8 @@ std::optional<IpAddress> BroadcastOf(const InterfaceAddress& address) {
   return IpAddress::V4(address.address.ToV4HostOrder() | host_bits);
 }
 
-// fe80::/64 is on every link, so that no single route can lead to it. The addresses of 169.254.0.0/16 are
-// ordinary ones here: clouds number their tunnels by them.
+// fe80::/64 is on every link, so that no single route can lead to it. The addresses of
+// 169.254.0.0/16 are ordinary ones here: clouds number their tunnels by them.
 bool GivesRoute(const InterfaceAddress& address) {
   return address.length < address.address.max_prefix_length() &&
          !(address.address.is_v6() && address.address.is_link_local());
@@ -147,7 +147,8 @@ void AddressBook::SetIcmpSource(InterfaceId interface) {
   const std::vector<InterfaceAddress> list = Of(interface);
   const auto first = [&](Family family) -> const IpAddress* {
     for (const InterfaceAddress& item : list) {
-      if (item.address.family() == family && !(item.address.is_v6() && item.address.is_link_local())) {
+      if (item.address.family() == family &&
+          !(item.address.is_v6() && item.address.is_link_local())) {
         return &item.address;
       }
     }
@@ -184,8 +185,7 @@ std::set<Prefix> AddressBook::NeighborNetworks(uint16_t port) const {
   std::set<Prefix> networks;
   for (const InterfaceAddress& address : Of({port, kNoTunnel})) {
     if (GivesRoute(address)) {
-      const std::vector<Prefix> parts =
-          Without(address.prefix(), routes_.protected_prefixes());
+      const std::vector<Prefix> parts = Without(address.prefix(), routes_.protected_prefixes());
       networks.insert(parts.begin(), parts.end());
     }
   }

@@ -1,6 +1,6 @@
-// Which addresses our mirror and tunnel devices have, and what follows from them: local and connected
-// routes, sources of ICMP errors, networks in which neighbours are found. Linux holds the addresses; this
-// follows it.
+// Which addresses our mirror and tunnel devices have, and what follows from them: local and
+// connected routes, sources of ICMP errors, networks in which neighbours are found. Linux holds the
+// addresses; this follows it.
 #pragma once
 
 #include <cstdint>
@@ -58,10 +58,11 @@ class AddressBook {
   std::map<int, InterfaceId> bound_;
   std::map<InterfaceId, std::vector<InterfaceAddress>> addresses_;  // in the order of their coming
   std::map<IpAddress, unsigned> local_;                             // uses of each local address
-  std::map<uint16_t, std::set<Prefix>> neighbor_networks_;          // as told to the neighbour table
+  std::map<uint16_t, std::set<Prefix>> neighbor_networks_;  // as told to the neighbour table
 };
 
-// What is left of `prefix` without the parts that lie in one of `holes`, as few prefixes as possible.
+// What is left of `prefix` without the parts that lie in one of `holes`, as few prefixes as
+// possible.
 std::vector<Prefix> Without(const Prefix& prefix, const std::set<Prefix>& holes);
 
 }  // namespace penstock

@@ -26,8 +26,9 @@ Status TakeKeys(const control::AddSa& request, const Suite& suite, SaConfig& con
   const std::string& key = request.key();
   const size_t wanted = size_t{suite.key_length()} + suite.integrity_key_length;
   if (key.size() != wanted) {
-    return Fail(Errc::kInvalidArgument, "key has {} bytes, {} needs {} ({} key + {} salt + {} integrity)",
-                key.size(), suite.name, wanted, suite.cipher_key_length, suite.salt_length,
+    return Fail(Errc::kInvalidArgument,
+                "key has {} bytes, {} needs {} ({} key + {} salt + {} integrity)", key.size(),
+                suite.name, wanted, suite.cipher_key_length, suite.salt_length,
                 suite.integrity_key_length);
   }
   const std::string_view bytes(key);
@@ -95,8 +96,10 @@ LifetimeLimits LimitsOf(const control::Lifetime& request) {
   limits.hard_bytes = request.hard_bytes();
   limits.soft_packets = request.soft_packets();
   limits.hard_packets = request.hard_packets();
-  limits.soft_seconds = static_cast<uint32_t>(std::min<uint64_t>(request.soft_seconds(), UINT32_MAX));
-  limits.hard_seconds = static_cast<uint32_t>(std::min<uint64_t>(request.hard_seconds(), UINT32_MAX));
+  limits.soft_seconds =
+      static_cast<uint32_t>(std::min<uint64_t>(request.soft_seconds(), UINT32_MAX));
+  limits.hard_seconds =
+      static_cast<uint32_t>(std::min<uint64_t>(request.hard_seconds(), UINT32_MAX));
   return limits;
 }
 
@@ -187,15 +190,15 @@ Status AddSa(Gateway& gateway, const control::AddSa& request) {
   config.inbound = request.direction() == "in";
   config.suite = *suite;
   config.esn = request.esn();
+  config.initial_sequence = request.initial_sequence();
   config.if_id = tunnel->spec.config.if_id;
   config.reqid = tunnel->spec.config.reqid;
   config.limits = LimitsOf(request.lifetime());
   if (config.inbound) {
     config.check_source = request.check_source();
-    config.replay_window = request.no_replay() ? 0
-                           : request.replay_window_packets() != 0
-                               ? request.replay_window_packets()
-                               : kUsualReplayWindow;
+    config.replay_window = request.no_replay()                    ? 0
+                           : request.replay_window_packets() != 0 ? request.replay_window_packets()
+                                                                  : kUsualReplayWindow;
   } else {
     config.tfc_length = request.tfc_length_bytes();
   }
@@ -244,9 +247,10 @@ Status DeleteSa(Gateway& gateway, const control::DeleteSa& request) {
                 request.spi(), request.destination().empty() ? "" : " to ", request.destination());
   }
   if (names.size() > 1) {
-    return Fail(Errc::kInvalidArgument,
-                "{} SAs have the SPI 0x{:08x}; say the direction, and the destination for outbound ones",
-                names.size(), request.spi());
+    return Fail(
+        Errc::kInvalidArgument,
+        "{} SAs have the SPI 0x{:08x}; say the direction, and the destination for outbound ones",
+        names.size(), request.spi());
   }
   return sas.Remove(names.front());
 }
@@ -299,9 +303,8 @@ Status SetLogLevel(const control::SetLogLevel& request) {
                 "log level \"{}\": use trace, debug, info, warning or error", request.level());
   }
   if (request.area().empty()) {
-    spdlog::apply_all([level](const std::shared_ptr<spdlog::logger>& logger) {
-      logger->set_level(level);
-    });
+    spdlog::apply_all(
+        [level](const std::shared_ptr<spdlog::logger>& logger) { logger->set_level(level); });
     return {};
   }
   Log(request.area().c_str()).set_level(level);

@@ -203,7 +203,8 @@ Result<RouteAction> ParseRouteAction(const std::string& text) {
   if (text == "prohibit") {
     return RouteAction::kProhibit;
   }
-  return Fail(Errc::kInvalidArgument, "action \"{}\": use blackhole, unreachable or prohibit", text);
+  return Fail(Errc::kInvalidArgument, "action \"{}\": use blackhole, unreachable or prohibit",
+              text);
 }
 
 Result<std::vector<std::pair<Prefix, RoutePath>>> RoutesOf(const config::Gateway& gateway,

@@ -1,5 +1,5 @@
-// The configuration's message as the values that the gateway's parts take. The message is valid (see
-// config/validate.h); what cannot be read all the same is an error, never a guess.
+// The configuration's message as the values that the gateway's parts take. The message is valid
+// (see config/validate.h); what cannot be read all the same is an error, never a guess.
 #pragma once
 
 #include <functional>
@@ -27,9 +27,11 @@ Result<TunnelSpec> TunnelOf(const config::Tunnel& tunnel);
 Result<std::vector<TunnelSpec>> TunnelsOf(const config::Gateway& gateway);
 Result<std::vector<Prefix>> ProtectedOf(const config::Gateway& gateway);
 
-// One next hop in the words that configuration and control socket share; empty strings and 0: not given.
+// One next hop in the words that configuration and control socket share; empty strings and 0: not
+// given.
 Result<RouteVia> MakeRouteVia(const std::string& tunnel, const std::string& address,
-                              const std::string& port, uint32_t weight, const PortByName& find_port);
+                              const std::string& port, uint32_t weight,
+                              const PortByName& find_port);
 Result<RouteAction> ParseRouteAction(const std::string& text);
 Result<std::vector<std::pair<Prefix, RoutePath>>> RoutesOf(const config::Gateway& gateway,
                                                            const PortByName& find_port);

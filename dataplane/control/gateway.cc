@@ -115,8 +115,7 @@ KernelListener Gateway::MakeListener() {
   listener.on_neighbor = [this](const KernelNeighbor& neighbor) {
     const InterfaceId* interface = model_->addresses.Find(neighbor.interface);
     if (interface != nullptr && interface->port != kNoPort) {
-      model_->neighbors.Update(interface->port, neighbor.address, neighbor.mac,
-                               neighbor.permanent);
+      model_->neighbors.Update(interface->port, neighbor.address, neighbor.mac, neighbor.permanent);
     }
   };
   listener.on_address = [this](const KernelAddress& address, bool added) {
@@ -207,13 +206,13 @@ std::vector<std::string> Gateway::Warnings() const {
   std::vector<std::string> warnings;
   for (const char* family : {"ipv4", "ipv6"}) {
     for (const PortSet::Entry& entry : ports_->entries()) {
-      std::ifstream file(fmt::format("/proc/sys/net/{}/conf/{}/forwarding", family,
-                                     entry.spec.config.name));
+      std::ifstream file(
+          fmt::format("/proc/sys/net/{}/conf/{}/forwarding", family, entry.spec.config.name));
       int value = 0;
       if (file >> value && value != 0) {
-        warnings.push_back(fmt::format(
-            "Linux forwards {} on {} too; set net.{}.conf.{}.forwarding=0", family,
-            entry.spec.config.name, family, entry.spec.config.name));
+        warnings.push_back(
+            fmt::format("Linux forwards {} on {} too; set net.{}.conf.{}.forwarding=0", family,
+                        entry.spec.config.name, family, entry.spec.config.name));
       }
     }
   }

@@ -49,8 +49,8 @@ class Gateway {
     std::vector<std::string> changes;
     std::vector<std::string> needs_restart;
   };
-  // Reads the configuration file again: tunnels, routes, protected prefixes and logging follow, the rest is
-  // reported. A file with errors changes nothing.
+  // Reads the configuration file again: tunnels, routes, protected prefixes and logging follow, the
+  // rest is reported. A file with errors changes nothing.
   Result<Reloaded> Reload();
 
  private:

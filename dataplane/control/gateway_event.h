@@ -8,7 +8,7 @@
 namespace penstock {
 
 struct GatewayEvent {
-  std::string kind;       // as control.proto lists them: "sa_added", "tunnel_up", ...
+  std::string kind;  // as control.proto lists them: "sa_added", "tunnel_up", ...
   std::string tunnel;
   std::string port;
   uint32_t spi = 0;       // host order

@@ -86,8 +86,7 @@ void Gateway::ReloadTunnels(const std::vector<TunnelSpec>& wanted, Reloaded& rep
       return spec.config.name == record.spec.config.name &&
              spec.config.if_id == record.spec.config.if_id;
     };
-    if (record.spec.origin == Origin::kConfig &&
-        std::none_of(wanted.begin(), wanted.end(), same)) {
+    if (record.spec.origin == Origin::kConfig && std::none_of(wanted.begin(), wanted.end(), same)) {
       gone.push_back(id);
     }
   }
@@ -102,9 +101,8 @@ void Gateway::ReloadTunnels(const std::vector<TunnelSpec>& wanted, Reloaded& rep
     if (record != nullptr && record->spec == spec) {
       continue;
     }
-    const Status done = record != nullptr
-                            ? model_->tunnels.Change(record->id, spec)
-                            : model_->tunnels.Add(spec).map([](uint32_t) {});
+    const Status done = record != nullptr ? model_->tunnels.Change(record->id, spec)
+                                          : model_->tunnels.Add(spec).map([](uint32_t) {});
     report.changes.push_back(done ? fmt::format("tunnel {} was {}", spec.config.name,
                                                 record != nullptr ? "changed" : "added")
                                   : "failed: " + done.error().message);

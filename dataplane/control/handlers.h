@@ -1,5 +1,5 @@
-// What each request of the control socket does. Handlers that show read; handlers that change go through the
-// model and say in one sentence what is wrong.
+// What each request of the control socket does. Handlers that show read; handlers that change go
+// through the model and say in one sentence what is wrong.
 #pragma once
 
 #include <memory>

@@ -30,10 +30,10 @@ HeaderPolicy HeadersOf(const ike::AddSa& request) {
   headers.df = request.df == ike::DfBit::kSet     ? DfMode::kSet
                : request.df == ike::DfBit::kClear ? DfMode::kClear
                                                   : DfMode::kCopy;
-  headers.copy_dscp = request.copy_dscp == ike::CopyDscp::kOutOnly ||
-                      request.copy_dscp == ike::CopyDscp::kBoth;
-  headers.decapsulate_dscp = request.copy_dscp == ike::CopyDscp::kInOnly ||
-                             request.copy_dscp == ike::CopyDscp::kBoth;
+  headers.copy_dscp =
+      request.copy_dscp == ike::CopyDscp::kOutOnly || request.copy_dscp == ike::CopyDscp::kBoth;
+  headers.decapsulate_dscp =
+      request.copy_dscp == ike::CopyDscp::kInOnly || request.copy_dscp == ike::CopyDscp::kBoth;
   headers.dscp = request.dscp;
   headers.ecn = request.copy_ecn;
   return headers;
@@ -95,8 +95,8 @@ Nanoseconds MonotonicOf(uint64_t tsc) {
   }
   const uint64_t now = rte_rdtsc();
   const uint64_t ago = now > tsc ? now - tsc : 0;
-  const auto passed = static_cast<int64_t>(static_cast<double>(ago) * 1e9 /
-                                           static_cast<double>(rte_get_tsc_hz()));
+  const auto passed =
+      static_cast<int64_t>(static_cast<double>(ago) * 1e9 / static_cast<double>(rte_get_tsc_hz()));
   return SystemClock().Now() - Nanoseconds{passed};
 }
 
@@ -105,8 +105,9 @@ Result<std::vector<Selector>> CombineSelectors(
     const std::vector<ike::TrafficSelector>& destinations) {
   std::vector<Selector> selectors;
   if (sources.size() * destinations.size() > kMaxSelectors) {
-    return Fail(Errc::kInvalidArgument, "{} source and {} destination selectors are more than {} pairs",
-                sources.size(), destinations.size(), kMaxSelectors);
+    return Fail(Errc::kInvalidArgument,
+                "{} source and {} destination selectors are more than {} pairs", sources.size(),
+                destinations.size(), kMaxSelectors);
   }
   for (const ike::TrafficSelector& source : sources) {
     for (const ike::TrafficSelector& destination : destinations) {
@@ -129,7 +130,8 @@ Result<uint32_t> IkeSink::TunnelFor(uint32_t if_id, uint32_t reqid) {
   if (if_id != 0) {
     const uint32_t tunnel = tables_.tunnels.FindByIfId(if_id);
     if (tunnel == kNoTunnel) {
-      return Fail(Errc::kNotFound, "if_id {}: no tunnel has it; add one to the configuration", if_id);
+      return Fail(Errc::kNotFound, "if_id {}: no tunnel has it; add one to the configuration",
+                  if_id);
     }
     return tunnel;
   }

@@ -39,7 +39,8 @@ Nanoseconds MonotonicOf(uint64_t tsc);
 
 // The Selectors that every source with every destination makes. Errors: more than 1,024 of them, or
 // protocols that differ.
-Result<std::vector<Selector>> CombineSelectors(const std::vector<ike::TrafficSelector>& sources,
-                                               const std::vector<ike::TrafficSelector>& destinations);
+Result<std::vector<Selector>> CombineSelectors(
+    const std::vector<ike::TrafficSelector>& sources,
+    const std::vector<ike::TrafficSelector>& destinations);
 
 }  // namespace penstock

@@ -29,8 +29,9 @@ Model::Model(GatewayTables& tables, Engine& engine, const Clock& clock,
              std::vector<WorkerContext*> workers, ModelOptions options)
     : host(options.host),
       routes(tables),
-      neighbors(tables.fib, tables.next_hops, clock,
-                options.resolve ? options.resolve : [](uint16_t, const IpAddress&) {}),
+      neighbors(
+          tables.fib, tables.next_hops, clock,
+          options.resolve ? options.resolve : [](uint16_t, const IpAddress&) {}),
       addresses(tables, routes, neighbors),
       tunnels(tables, routes, addresses, host, options.events),
       sas(tables, tunnels, routes, engine, clock, workers, options.events),
@@ -144,8 +145,8 @@ void Model::OnAcquire(const WorkerEvent& event) {
   acquire.destination.prefix = Prefix::Default(event.destination.family());
   for (const PolicyConfig& policy : policies.policies()) {
     if (policy.direction == PolicyDirection::kOut && policies.TunnelOf(policy) == event.tunnel &&
-        policy.selector.Matches(event.address, event.destination, event.protocol,
-                                event.source_port, event.destination_port, true)) {
+        policy.selector.Matches(event.address, event.destination, event.protocol, event.source_port,
+                                event.destination_port, true)) {
       acquire.reqid = policy.reqid;
       acquire.local = policy.local;
       acquire.remote = policy.remote;

@@ -10,8 +10,8 @@
 
 namespace penstock {
 
-// Control thread only. A policy with an if_id governs the tunnel of that if_id; one without binds by
-// reqid to a policy-based tunnel, whose entry is made on demand and goes with its last user.
+// Control thread only. A policy with an if_id governs the tunnel of that if_id; one without binds
+// by reqid to a policy-based tunnel, whose entry is made on demand and goes with its last user.
 class PolicySet {
  public:
   PolicySet(GatewayTables& tables, TunnelSet& tunnels, SaSet& sas)

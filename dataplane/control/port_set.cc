@@ -26,9 +26,8 @@ Status PortSet::Open(const std::vector<PortSpec>& specs, WorkerSet& workers,
                      GatewayTables& tables) {
   for (const PortSpec& spec : specs) {
     const auto index = static_cast<uint16_t>(ports_.size());
-    Result<std::unique_ptr<Port>> port =
-        Port::Open(spec.config, index, static_cast<unsigned>(workers.contexts().size()),
-                   workers.pool());
+    Result<std::unique_ptr<Port>> port = Port::Open(
+        spec.config, index, static_cast<unsigned>(workers.contexts().size()), workers.pool());
     if (!port) {
       return tl::unexpected(port.error());
     }

@@ -1,4 +1,5 @@
-// The ports and their mirror devices: opened, told to the stages, followed in Linux and by link state.
+// The ports and their mirror devices: opened, told to the stages, followed in Linux and by link
+// state.
 #pragma once
 
 #include <functional>

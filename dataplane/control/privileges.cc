@@ -20,8 +20,9 @@ Status LowerPrivileges(bool physical) {
   }
   capng_clear(CAPNG_SELECT_CAPS);
   const auto kept = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
-  // NET_ADMIN: devices, nftables; NET_RAW: packet sockets; IPC_LOCK: key and packet memory; SYS_NICE:
-  // CPU binding; CHOWN, DAC_OVERRIDE: sockets, log and configuration files of other owners.
+  // NET_ADMIN: devices, nftables; NET_RAW: packet sockets; IPC_LOCK: key and packet memory;
+  // SYS_NICE: CPU binding; CHOWN, DAC_OVERRIDE: sockets, log and configuration files of other
+  // owners.
   int failed = capng_updatev(CAPNG_ADD, kept, CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK,
                              CAP_SYS_NICE, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, -1);
   if (physical) {
@@ -30,7 +31,8 @@ Status LowerPrivileges(bool physical) {
                             CAP_BPF, CAP_PERFMON, -1);
   }
   if (failed != 0 || capng_apply(CAPNG_SELECT_CAPS) != 0) {
-    return Fail(Errc::kPermission, "giving up capabilities: {}; start as root or with CAP_NET_ADMIN",
+    return Fail(Errc::kPermission,
+                "giving up capabilities: {}; start as root or with CAP_NET_ADMIN",
                 std::strerror(errno));
   }
   return {};

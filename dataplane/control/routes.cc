@@ -84,11 +84,10 @@ Status RouteTable::Set(const Prefix& prefix, RouteSource source, RoutePath path)
     Changed();
     return InstallWithProtected(prefix);
   }
-  const auto place = std::find_if(wanted.candidates.begin(), wanted.candidates.end(),
-                                  [source](const Candidate& candidate) {
-                                    return RoutePreference(candidate.source) >
-                                           RoutePreference(source);
-                                  });
+  const auto place = std::find_if(
+      wanted.candidates.begin(), wanted.candidates.end(), [source](const Candidate& candidate) {
+        return RoutePreference(candidate.source) > RoutePreference(source);
+      });
   wanted.candidates.insert(place, {source, Use(std::move(path))});
   const Status installed = InstallWithProtected(prefix);
   if (!installed) {
@@ -109,9 +108,9 @@ Status RouteTable::Remove(const Prefix& prefix, RouteSource source) {
     return missing();
   }
   std::vector<Candidate>& candidates = entry->second.candidates;
-  const auto found = std::find_if(
-      candidates.begin(), candidates.end(),
-      [source](const Candidate& candidate) { return candidate.source == source; });
+  const auto found =
+      std::find_if(candidates.begin(), candidates.end(),
+                   [source](const Candidate& candidate) { return candidate.source == source; });
   if (found == candidates.end()) {
     return missing();
   }
@@ -220,7 +219,8 @@ uint32_t RouteTable::Effective(const Prefix& prefix, const Wanted& wanted) const
   return path.clear && ProtectedBy(prefix) ? kNextHopProtected : path.next_hop;
 }
 
-// A protected prefix without a route of its own follows the route that covers it, if that is a tunnel.
+// A protected prefix without a route of its own follows the route that covers it, if that is a
+// tunnel.
 uint32_t RouteTable::EffectiveOfProtected(const Prefix& prefix) const {
   for (int length = prefix.length() - 1; length >= 0; --length) {
     const auto entry = wanted_.find(Prefix(prefix.address(), static_cast<uint8_t>(length)));

@@ -1,5 +1,5 @@
-// The wanted routes of all sources, and what of them stands in the FIB: the one place where routes are
-// added, replaced and removed, and where protected prefixes are kept from the ports.
+// The wanted routes of all sources, and what of them stands in the FIB: the one place where routes
+// are added, replaced and removed, and where protected prefixes are kept from the ports.
 #pragma once
 
 #include <compare>
@@ -17,16 +17,16 @@
 
 namespace penstock {
 
-// Who wants a route. One prefix may have a route of each source; the one of the lowest preference is in
-// force.
+// Who wants a route. One prefix may have a route of each source; the one of the lowest preference
+// is in force.
 enum class RouteSource : uint8_t { kLocal, kConnected, kControl, kStatic, kBgp };
 const char* RouteSourceName(RouteSource source);
 uint32_t RoutePreference(RouteSource source);
 
 enum class RouteAction : uint8_t { kForward, kLocal, kBlackhole, kUnreachable, kProhibit };
 
-// One next hop as it is wanted: a tunnel by name, or a neighbour's address (the port is found by the
-// connected networks unless it is named), or a port alone (the destinations are on its link).
+// One next hop as it is wanted: a tunnel by name, or a neighbour's address (the port is found by
+// the connected networks unless it is named), or a port alone (the destinations are on its link).
 struct RouteVia {
   std::string tunnel;
   std::optional<IpAddress> address;
@@ -46,9 +46,9 @@ struct RoutePath {
 // Control thread only.
 //
 // Protected prefixes: no destination inside one ever resolves to a port. A clear route inside is
-// installed as kNextHopProtected and kept as wanted; the protected prefix itself has an entry always: its
-// own route's or a covering route's tunnel, else kNextHopProtected. Each single change of the FIB keeps
-// that true, so there is no moment between two of them in which it is not.
+// installed as kNextHopProtected and kept as wanted; the protected prefix itself has an entry
+// always: its own route's or a covering route's tunnel, else kNextHopProtected. Each single change
+// of the FIB keeps that true, so there is no moment between two of them in which it is not.
 class RouteTable {
  public:
   explicit RouteTable(GatewayTables& tables);
@@ -57,21 +57,23 @@ class RouteTable {
   RouteTable& operator=(const RouteTable&) = delete;
 
   // Called for every forward next hop that is made, so that its neighbour gets resolved.
-  void OnForward(std::function<void(uint32_t next_hop)> callback) { on_forward_ = std::move(callback); }
+  void OnForward(std::function<void(uint32_t next_hop)> callback) {
+    on_forward_ = std::move(callback);
+  }
   // Called after changes that may move tunnels' outer packets.
   void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
 
-  // Adds or replaces the route of this source. Errors: no such tunnel or port, families that do not go
-  // together, too many next hops, table full. A next hop that cannot be resolved now is no error: the
-  // prefix is unreachable until it can (never left to a shorter prefix).
+  // Adds or replaces the route of this source. Errors: no such tunnel or port, families that do not
+  // go together, too many next hops, table full. A next hop that cannot be resolved now is no
+  // error: the prefix is unreachable until it can (never left to a shorter prefix).
   Status Set(const Prefix& prefix, RouteSource source, RoutePath path);
   Status Remove(const Prefix& prefix, RouteSource source);  // kNotFound
   void RemoveAll(RouteSource source);
   std::vector<Prefix> PrefixesOf(RouteSource source) const;
   const RoutePath* Find(const Prefix& prefix, RouteSource source) const;
 
-  // Networks on a port's link or inside a tunnel, by which gateways are found. The route to the network
-  // itself is part of it.
+  // Networks on a port's link or inside a tunnel, by which gateways are found. The route to the
+  // network itself is part of it.
   Status AddConnected(const Prefix& prefix, const RouteVia& link);
   void RemoveConnected(const Prefix& prefix, const RouteVia& link);
 
@@ -83,9 +85,9 @@ class RouteTable {
   // Finds all next hops anew: a tunnel came or went.
   void Resolve();
 
-  // The way of an encrypted packet to a tunnel's peer: over a port, never into a tunnel, and as wanted:
-  // what is protected is what is inside, so the peer may lie in a protected prefix. `next_hop` is held
-  // for the caller, who releases it.
+  // The way of an encrypted packet to a tunnel's peer: over a port, never into a tunnel, and as
+  // wanted: what is protected is what is inside, so the peer may lie in a protected prefix.
+  // `next_hop` is held for the caller, who releases it.
   struct Outer {
     uint32_t next_hop = kNextHopNoRoute;
     uint16_t port = kNoPort;
@@ -102,8 +104,8 @@ class RouteTable {
     uint32_t next_hop = 0;      // in force in the FIB
     std::string note;
   };
-  // In order of prefix; `from` (exclusive) goes on after an earlier page. Stops when `visit` returns
-  // false; all routes of one prefix are given together.
+  // In order of prefix; `from` (exclusive) goes on after an earlier page. Stops when `visit`
+  // returns false; all routes of one prefix are given together.
   void Visit(const std::optional<Prefix>& from,
              const std::function<bool(const std::vector<View>&)>& visit) const;
   std::vector<View> ViewsOf(const Prefix& prefix) const;
@@ -111,8 +113,8 @@ class RouteTable {
  private:
   struct Path {
     uint32_t next_hop = kNextHopUnreachable;
-    bool owns = false;        // a reference to next_hop
-    bool clear = false;       // leaves by a port, wholly or in part
+    bool owns = false;   // a reference to next_hop
+    bool clear = false;  // leaves by a port, wholly or in part
     std::string problem;
     size_t users = 0;
   };

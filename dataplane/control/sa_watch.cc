@@ -6,9 +6,7 @@
 
 namespace penstock {
 
-const InboundSa* SaSet::FindInbound(uint32_t spi) const {
-  return tables_.sad.FindForControl(spi);
-}
+const InboundSa* SaSet::FindInbound(uint32_t spi) const { return tables_.sad.FindForControl(spi); }
 
 const OutboundRecord* SaSet::FindOutbound(uint32_t spi, const IpAddress& destination) const {
   const auto found = outbound_.find({false, spi, destination});
@@ -105,7 +103,8 @@ void SaSet::Expire(uint32_t slot, bool hard, ike::ExpireReason reason) {
   }
   const SaName name = found->second;
   const SaConfig* config = ConfigOf(name);
-  // A worker may have stopped it before it told us, so the flag itself does not say that it was told.
+  // A worker may have stopped it before it told us, so the flag itself does not say that it was
+  // told.
   if (hard && !expired_.insert(slot).second) {
     return;
   }
@@ -128,8 +127,9 @@ void SaSet::Expire(uint32_t slot, bool hard, ike::ExpireReason reason) {
     kind = "sa_exhausted";
   }
   Tell(name, tunnel, kind,
-       fmt::format("{} SA 0x{:08x} reached its {} limit of {}", name.inbound ? "inbound" : "outbound",
-                   name.spi, hard ? "hard" : "soft", kReasons[static_cast<unsigned>(reason)]));
+       fmt::format("{} SA 0x{:08x} reached its {} limit of {}",
+                   name.inbound ? "inbound" : "outbound", name.spi, hard ? "hard" : "soft",
+                   kReasons[static_cast<unsigned>(reason)]));
   if (listener_ != nullptr) {
     ike::Expire event;
     event.id = {config->source, config->destination, config->spi, config->if_id};

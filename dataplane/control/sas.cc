@@ -72,9 +72,8 @@ Status SaSet::Add(SaConfig config, uint32_t tunnel, Origin origin, bool complete
     config.headers.dscp = *record->spec.dscp;
   }
   const SaName name{config.inbound, config.spi, config.destination};
-  const Status added = config.inbound
-                           ? AddInbound(std::move(config), tunnel, origin, completes)
-                           : AddOutbound(std::move(config), tunnel, origin);
+  const Status added = config.inbound ? AddInbound(std::move(config), tunnel, origin, completes)
+                                      : AddOutbound(std::move(config), tunnel, origin);
   if (added) {
     tunnels_.Refresh(tunnel);
     Tell(name, tunnel, "sa_added", fmt::format("{} was installed", Describe(name)));
@@ -234,8 +233,8 @@ Status SaSet::Move(const SaName& name, const SaMove& move) {
   return name.inbound ? MoveInbound(name, move) : MoveOutbound(name, move);
 }
 
-// In place: workers compare outer addresses with these fields only, and one that reads them half changed
-// drops that packet, no more.
+// In place: workers compare outer addresses with these fields only, and one that reads them half
+// changed drops that packet, no more.
 Status SaSet::MoveInbound(const SaName& name, const SaMove& move) {
   InboundSa* sa = tables_.sad.FindForControl(name.spi);
   if (sa == nullptr) {
@@ -313,8 +312,8 @@ void SaSet::RefreshOuter(OutboundRecord& record) {
     const auto port = port_mtu_.find(outer.port);
     mtu = port != port_mtu_.end() ? port->second : kDefaultOuterMtu;
   }
-  const EspOverhead overhead = OverheadOf(*sa.config.suite, sa.config.destination.family(),
-                                          sa.config.udp_encapsulation);
+  const EspOverhead overhead =
+      OverheadOf(*sa.config.suite, sa.config.destination.family(), sa.config.udp_encapsulation);
   sa.inner_mtu.store(static_cast<uint16_t>(InnerMtu(mtu, overhead)), std::memory_order_relaxed);
   tunnel->outer_problem = outer.problem;
 }

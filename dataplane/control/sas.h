@@ -1,5 +1,6 @@
-// The security associations: installed, moved, removed, watched for their lifetimes, and asked for their
-// usage. Below each tunnel any number of inbound ones receives, and the newest live outbound one sends.
+// The security associations: installed, moved, removed, watched for their lifetimes, and asked for
+// their usage. Below each tunnel any number of inbound ones receives, and the newest live outbound
+// one sends.
 #pragma once
 
 #include <cstdint>
@@ -71,8 +72,8 @@ class SaSet {
   Result<uint32_t> ReserveSpi();
   // Gives back a reserved SPI that no SA has taken. kNotFound.
   Status ReleaseSpi(uint32_t spi);
-  // `completes`: the inbound SPI must be a reserved one; else it must not be in use. The keys in `config`
-  // are gone afterwards, whatever happens.
+  // `completes`: the inbound SPI must be a reserved one; else it must not be in use. The keys in
+  // `config` are gone afterwards, whatever happens.
   Status Add(SaConfig config, uint32_t tunnel, Origin origin, bool completes = false);
   // New outer addresses, ports or encapsulation. Keys, counters, window and sequence go on.
   Status Move(const SaName& name, const SaMove& move);
@@ -121,7 +122,7 @@ class SaSet {
   SaEvents* listener_ = nullptr;
   std::map<uint16_t, uint16_t> port_mtu_;
   std::map<SaName, OutboundRecord> outbound_;
-  std::map<uint32_t, Origin> inbound_;      // by SPI; the SAD owns the SAs
+  std::map<uint32_t, Origin> inbound_;  // by SPI; the SAD owns the SAs
   std::set<uint32_t> reserved_;
   std::unordered_map<uint32_t, SaName> by_slot_;
   SaExpiryQueue expiries_;

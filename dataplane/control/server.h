@@ -1,5 +1,5 @@
-// The control socket: hello with version, requests, pages and streams. What each request does is in the
-// handlers; this file knows only how answers travel.
+// The control socket: hello with version, requests, pages and streams. What each request does is in
+// the handlers; this file knows only how answers travel.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@ namespace penstock {
 
 inline constexpr uint32_t kControlProtocol = 1;
 
-// One answer that comes in parts: each call gives the next one, nothing when it is over. `more` in the reply
-// says whether further ones follow.
+// One answer that comes in parts: each call gives the next one, nothing when it is over. `more` in
+// the reply says whether further ones follow.
 using PageSource = std::function<control::Reply()>;
 
 // A stream that goes on until the client leaves or stops it.

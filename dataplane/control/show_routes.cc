@@ -10,7 +10,8 @@ namespace penstock {
 namespace {
 
 constexpr int kRoutesAPage = 1000;
-constexpr unsigned kVisitsAPage = 20000;  // routes looked at for one page, so that filters do not stall
+constexpr unsigned kVisitsAPage =
+    20000;  // routes looked at for one page, so that filters do not stall
 
 const char* ActionName(NextHopKind kind) {
   switch (kind) {
@@ -183,25 +184,24 @@ Result<PageSource> ShowRoutes(Gateway& gateway, const control::ShowRoutes& reque
     control::Routes& routes = *reply.mutable_routes();
     bool more = false;
     unsigned visited = 0;
-    gateway.model().routes.Visit(
-        position->from, [&](const std::vector<RouteTable::View>& views) {
-          if (routes.routes_size() >= kRoutesAPage || ++visited > kVisitsAPage) {
-            more = true;
-            return false;
-          }
-          position->from = views.front().prefix;
-          if (inside && !inside->Contains(views.front().prefix)) {
-            return true;
-          }
-          for (const RouteTable::View& view : views) {
-            const std::string name = view.is_protected ? "protected" : RouteSourceName(view.source);
-            if ((source.empty() || source == name) && position->shown < limit) {
-              FillRoute(gateway, view, *routes.add_routes());
-              ++position->shown;
-            }
-          }
-          return position->shown < limit;
-        });
+    gateway.model().routes.Visit(position->from, [&](const std::vector<RouteTable::View>& views) {
+      if (routes.routes_size() >= kRoutesAPage || ++visited > kVisitsAPage) {
+        more = true;
+        return false;
+      }
+      position->from = views.front().prefix;
+      if (inside && !inside->Contains(views.front().prefix)) {
+        return true;
+      }
+      for (const RouteTable::View& view : views) {
+        const std::string name = view.is_protected ? "protected" : RouteSourceName(view.source);
+        if ((source.empty() || source == name) && position->shown < limit) {
+          FillRoute(gateway, view, *routes.add_routes());
+          ++position->shown;
+        }
+      }
+      return position->shown < limit;
+    });
     reply.set_more(more);
     return reply;
   });

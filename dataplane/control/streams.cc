@@ -9,7 +9,8 @@ namespace penstock {
 namespace {
 
 constexpr auto kReadEvery = std::chrono::milliseconds(50);
-constexpr size_t kPauseAbove = 1u << 20;  // bytes that wait for the client: the ring fills, traffic goes on
+constexpr size_t kPauseAbove =
+    1u << 20;  // bytes that wait for the client: the ring fills, traffic goes on
 constexpr size_t kEventsPauseAbove = 4u << 20;
 
 class CaptureStream : public ControlStream {

@@ -9,7 +9,8 @@
 namespace penstock {
 namespace {
 
-// Until the first SA tells what fits: small enough for every suite and family on a path of 1500 bytes.
+// Until the first SA tells what fits: small enough for every suite and family on a path of 1500
+// bytes.
 constexpr uint16_t kFirstDeviceMtu = 1380;
 
 }  // namespace
@@ -90,7 +91,7 @@ Status TunnelSet::OpenDevice(TunnelRecord& record) {
 
 Status TunnelSet::SetAddresses(TunnelRecord& record,
                                const std::vector<InterfaceAddress>& addresses) {
-  const InterfaceId interface{kNoPort, record.id};
+  const InterfaceId interface { kNoPort, record.id };
   std::vector<InterfaceAddress>& old = record.spec.config.addresses;
   for (const InterfaceAddress& address : old) {
     if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
@@ -104,9 +105,9 @@ Status TunnelSet::SetAddresses(TunnelRecord& record,
     if (record.device != nullptr) {
       const Status added = host_.kernel->AddAddress(record.device->interface(), address);
       if (!added) {
-        return Prefixed(fmt::format("tunnel {}: address {}", record.spec.config.name,
-                                    address.ToString()),
-                        added.error());
+        return Prefixed(
+            fmt::format("tunnel {}: address {}", record.spec.config.name, address.ToString()),
+            added.error());
       }
     }
     addresses_.Add(interface, address);

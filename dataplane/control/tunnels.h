@@ -40,12 +40,12 @@ struct TunnelSpec {
 struct TunnelRecord {
   uint32_t id = kNoTunnel;
   TunnelSpec spec;
-  std::unique_ptr<HostDevice> device;     // null: policy-based, or no host side
-  uint32_t next_hop = kNextHopNoRoute;    // held
-  bool up = false;                        // has a live outbound SA
-  std::vector<uint32_t> inbound;          // SPIs, oldest first
-  std::vector<OutboundSa*> outbound;      // oldest first; owned by SaSet
-  std::string outer_problem;              // why the current SA's packets find no way out
+  std::unique_ptr<HostDevice> device;   // null: policy-based, or no host side
+  uint32_t next_hop = kNextHopNoRoute;  // held
+  bool up = false;                      // has a live outbound SA
+  std::vector<uint32_t> inbound;        // SPIs, oldest first
+  std::vector<OutboundSa*> outbound;    // oldest first; owned by SaSet
+  std::string outer_problem;            // why the current SA's packets find no way out
 };
 
 // Control thread only.
@@ -71,8 +71,8 @@ class TunnelSet {
   Result<uint32_t> ForReqid(uint32_t reqid);
   const std::map<uint32_t, TunnelRecord>& records() const { return records_; }
 
-  // The newest live outbound SA becomes the current one (else the newest, which then drops by its own
-  // reason), and MTU, MSS and liveness follow. To be called after each change of the SAs.
+  // The newest live outbound SA becomes the current one (else the newest, which then drops by its
+  // own reason), and MTU, MSS and liveness follow. To be called after each change of the SAs.
   void Refresh(uint32_t id);
   // Packets without SA raise acquire events.
   void SetHold(uint32_t id, bool hold);

@@ -17,12 +17,12 @@
 namespace penstock {
 namespace {
 
-constexpr unsigned kHostRing = 512;     // packets to Linux and from Linux, each worker
+constexpr unsigned kHostRing = 512;  // packets to Linux and from Linux, each worker
 constexpr unsigned kEventRing = 1024;
-constexpr unsigned kPoolCache = 384;    // a worker's cache of free buffers may hold so many
+constexpr unsigned kPoolCache = 384;        // a worker's cache of free buffers may hold so many
 constexpr unsigned kInFlight = 8 * kBurst;  // lanes and output bursts of one worker
-constexpr unsigned kWaiting = 1024;     // held for neighbours or reassembly, each worker
-constexpr unsigned kSpare = 1024;       // the host path's own, captures
+constexpr unsigned kWaiting = 1024;         // held for neighbours or reassembly, each worker
+constexpr unsigned kSpare = 1024;           // the host path's own, captures
 constexpr unsigned kJumboBuffer = 16 * 1024;
 constexpr unsigned kJumboBuffersPerWorker = 96;
 

@@ -15,8 +15,9 @@
 
 namespace penstock {
 
-// Buffers for `ports` ports with `descriptors` each way and `workers` queues: what the devices, the rings
-// to and from Linux, the pools' caches and the waiting queues can hold at once, and room to move.
+// Buffers for `ports` ports with `descriptors` each way and `workers` queues: what the devices, the
+// rings to and from Linux, the pools' caches and the waiting queues can hold at once, and room to
+// move.
 unsigned PacketBuffersFor(unsigned ports, unsigned descriptors, unsigned workers);
 
 struct WorkerSetOptions {
