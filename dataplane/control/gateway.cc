@@ -107,7 +107,18 @@ Status Gateway::OpenKernel() {
   }
   kernel_ = std::move(*kernel);
   model_->host.kernel = kernel_.get();
+  kernel_routes_ = std::make_unique<KernelRoutes>(
+      model_->routes, *kernel_, [this](const RouteVia& via) { return KernelDeviceOf(via); });
+  model_->OnSettle([this] { kernel_routes_->Sync(); });
   return {};
+}
+
+int Gateway::KernelDeviceOf(const RouteVia& via) {
+  if (via.tunnel.empty()) {
+    return ports_->KernelIndexOf(via.port);
+  }
+  const TunnelRecord* record = model_->tunnels.FindByName(via.tunnel);
+  return record != nullptr && record->device != nullptr ? record->device->interface() : 0;
 }
 
 KernelListener Gateway::MakeListener() {
@@ -173,7 +184,11 @@ Gateway::~Gateway() {
   if (model_ != nullptr && ports_ != nullptr && host_path_ != nullptr) {
     ports_->CloseMirrors(*model_, *host_path_);
   }
+  if (model_ != nullptr) {
+    model_->OnSettle(nullptr);
+  }
   model_.reset();
+  kernel_routes_.reset();
   kernel_.reset();
   host_path_.reset();
   ports_.reset();

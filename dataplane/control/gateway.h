@@ -8,6 +8,7 @@
 
 #include "config/gateway.pb.h"
 #include "dataplane/base/event_loop.h"
+#include "dataplane/control/kernel_routes.h"
 #include "dataplane/control/model.h"
 #include "dataplane/control/port_set.h"
 #include "dataplane/control/worker_set.h"
@@ -61,6 +62,7 @@ class Gateway {
   void StartTimers();
   void Tell(const GatewayEvent& event);
   KernelListener MakeListener();
+  int KernelDeviceOf(const RouteVia& via);
   void ReloadTunnels(const std::vector<TunnelSpec>& wanted, Reloaded& report);
   void ReloadRoutes(const std::vector<std::pair<Prefix, RoutePath>>& wanted, Reloaded& report);
 
@@ -77,6 +79,7 @@ class Gateway {
   std::unique_ptr<HostPath> host_path_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<KernelLinks> kernel_;
+  std::unique_ptr<KernelRoutes> kernel_routes_;
   std::vector<EventLoop::Handle> timers_;
 };
 

@@ -29,6 +29,8 @@ control::Groups ShowGroups(Gateway& gateway);
 control::Neighbors ShowNeighbors(Gateway& gateway);
 Result<control::LookupResult> LookupAddress(Gateway& gateway, const control::Lookup& request);
 control::NextHop DescribeNextHop(Gateway& gateway, uint32_t next_hop);
+// For people: "via 192.0.2.2, port wan".
+std::string NextHopText(Gateway& gateway, uint32_t next_hop);
 
 // change_handlers.cc
 Status AddTunnel(Gateway& gateway, const control::AddTunnel& request);

@@ -71,6 +71,9 @@ void Model::SetProtected(const std::vector<Prefix>& prefixes) {
 void Model::Settle() {
   if (std::exchange(outer_stale_, false)) {
     sas.RefreshOuter();
+    if (on_settle_) {
+      on_settle_();
+    }
   }
 }
 

@@ -55,6 +55,8 @@ class Model {
   void DrainEvents();
   // From a timer, ten times a second: lifetimes, memory whose grace period is over.
   void Tick();
+  // What else follows routes and tunnels; called by Settle.
+  void OnSettle(std::function<void()> callback) { on_settle_ = std::move(callback); }
   // Does what changes of routes have left to do for tunnels; called after every batch of changes.
   void Settle();
 
@@ -69,6 +71,7 @@ class Model {
   SaEvents* listener_ = nullptr;
   EventSink events_;
   bool outer_stale_ = false;
+  std::function<void()> on_settle_;
   std::map<uint32_t, Nanoseconds> acquired_;  // when each tunnel asked last
 };
 

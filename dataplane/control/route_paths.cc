@@ -54,19 +54,28 @@ const std::pair<Prefix, RouteVia>* RouteTable::FindConnected(const IpAddress& ad
   return best;
 }
 
+std::optional<RouteVia> RouteTable::LinkOf(const RouteVia& via) const {
+  RouteVia link = via;
+  if (link.tunnel.empty() && link.port == kNoPort) {
+    const auto* connected = via.address ? FindConnected(*via.address) : nullptr;
+    if (connected == nullptr) {
+      return std::nullopt;
+    }
+    link.tunnel = connected->second.tunnel;
+    link.port = connected->second.port;
+  }
+  return link;
+}
+
 // A held next hop for one member.
 Result<uint32_t> RouteTable::ResolveVia(const RouteVia& via, bool& clear) {
-  std::string tunnel = via.tunnel;
-  uint16_t port = via.port;
-  if (tunnel.empty() && port == kNoPort) {
-    const auto* connected = FindConnected(*via.address);
-    if (connected == nullptr) {
-      return Fail(Errc::kUnavailable, "no port or tunnel has a network with the gateway {}",
-                  via.address->ToString());
-    }
-    tunnel = connected->second.tunnel;
-    port = connected->second.port;
+  const std::optional<RouteVia> link = LinkOf(via);
+  if (!link) {
+    return Fail(Errc::kUnavailable, "no port or tunnel has a network with the gateway {}",
+                via.address ? via.address->ToString() : "");
   }
+  const std::string& tunnel = link->tunnel;
+  const uint16_t port = link->port;
   if (!tunnel.empty()) {
     const uint32_t id = tables_.tunnels.FindByName(tunnel);
     if (id == kNoTunnel) {

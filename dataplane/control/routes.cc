@@ -78,10 +78,10 @@ Status RouteTable::Set(const Prefix& prefix, RouteSource source, RoutePath path)
       found->path = Use(std::move(path));
       const Status installed = InstallWithProtected(prefix);
       Unuse(old);
-      Changed();
+      Changed(&prefix);
       return installed;
     }
-    Changed();
+    Changed(&prefix);
     return InstallWithProtected(prefix);
   }
   const auto place = std::find_if(
@@ -94,7 +94,7 @@ Status RouteTable::Set(const Prefix& prefix, RouteSource source, RoutePath path)
     (void)Remove(prefix, source);  // a full table: nothing is kept half
     return installed;
   }
-  Changed();
+  Changed(&prefix);
   return {};
 }
 
@@ -118,7 +118,7 @@ Status RouteTable::Remove(const Prefix& prefix, RouteSource source) {
   candidates.erase(found);
   const Status installed = InstallWithProtected(prefix);
   Unuse(path);
-  Changed();
+  Changed(&prefix);
   return installed;
 }
 
@@ -273,7 +273,15 @@ Status RouteTable::InstallWithProtected(const Prefix& prefix) {
   return installed;
 }
 
-void RouteTable::Changed() {
+void RouteTable::Changed(const Prefix* prefix) {
+  if (prefix != nullptr) {
+    if (Find(*prefix, RouteSource::kStatic) != nullptr ||
+        Find(*prefix, RouteSource::kControl) != nullptr) {
+      hand_made_.insert(*prefix);
+    } else {
+      hand_made_.erase(*prefix);
+    }
+  }
   if (on_change_) {
     on_change_();
   }

@@ -71,6 +71,11 @@ class RouteTable {
   void RemoveAll(RouteSource source);
   std::vector<Prefix> PrefixesOf(RouteSource source) const;
   const RoutePath* Find(const Prefix& prefix, RouteSource source) const;
+  // The prefixes that have static or control routes.
+  const std::set<Prefix>& hand_made() const { return hand_made_; }
+  // The next hop with its port or tunnel filled in from the connected networks; nothing if none has
+  // it.
+  std::optional<RouteVia> LinkOf(const RouteVia& via) const;
 
   // Networks on a port's link or inside a tunnel, by which gateways are found. The route to the
   // network itself is part of it.
@@ -140,7 +145,7 @@ class RouteTable {
   Status InstallWithProtected(const Prefix& prefix);
   bool ReplaceInPlace(Candidate& candidate, const RoutePath& path);
   std::vector<View> MakeViews(const Prefix& prefix, const Wanted& wanted) const;
-  void Changed();
+  void Changed(const Prefix* prefix = nullptr);
 
   GatewayTables& tables_;
   std::function<void(uint32_t)> on_forward_;
@@ -149,6 +154,7 @@ class RouteTable {
   std::map<Prefix, Wanted> wanted_;
   std::vector<std::pair<Prefix, RouteVia>> connected_;
   std::set<Prefix> protected_;
+  std::set<Prefix> hand_made_;
 };
 
 }  // namespace penstock

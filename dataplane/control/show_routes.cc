@@ -104,7 +104,7 @@ void FillVerdict(Gateway& gateway, uint32_t member, control::LookupResult& out) 
   Model& model = gateway.model();
   const NextHop& hop = model.tables().next_hops[member];
   if (hop.kind != NextHopKind::kTunnel) {
-    out.set_verdict(model.tables().next_hops.ToString(member));
+    out.set_verdict(NextHopText(gateway, member));
     return;
   }
   const TunnelRecord* record = model.tunnels.Find(hop.tunnel);
@@ -162,6 +162,24 @@ control::NextHop DescribeNextHop(Gateway& gateway, uint32_t index) {
     }
   }
   return out;
+}
+
+std::string NextHopText(Gateway& gateway, uint32_t index) {
+  const NextHopTable& next_hops = gateway.model().tables().next_hops;
+  const control::NextHop hop = DescribeNextHop(gateway, index);
+  switch (next_hops[index].kind) {
+    case NextHopKind::kForward:
+      return fmt::format("in clear via {}, port {}{}", hop.address(), hop.port(),
+                         hop.mac().empty() ? ", link address not resolved" : "");
+    case NextHopKind::kGlean:
+      return fmt::format("in clear on the link of port {}", hop.port());
+    case NextHopKind::kLocal:
+      return "to this host";
+    case NextHopKind::kProtected:
+      return "dropped: a protected prefix, and no tunnel carries it";
+    default:
+      return next_hops.ToString(index);
+  }
 }
 
 Result<PageSource> ShowRoutes(Gateway& gateway, const control::ShowRoutes& request) {

@@ -158,9 +158,10 @@ void FillTunnel(Gateway& gateway, const TunnelRecord& record, control::Tunnel& o
   if (from_sa) {
     out.set_current_outbound_spi(current->config.spi);
     const uint32_t next_hop = current->outer_next_hop.load(std::memory_order_relaxed);
+    const control::NextHop outer = DescribeNextHop(gateway, next_hop);
     out.set_outer_next_hop(next_hop == kNextHopNoRoute
                                ? record.outer_problem
-                               : model.tables().next_hops.ToString(next_hop));
+                               : fmt::format("via {}, port {}", outer.address(), outer.port()));
   }
   for (const WorkerContext* worker : model.workers()) {
     const TunnelCounters& counters = worker->counters.tunnels[record.id];
