@@ -13,6 +13,11 @@ constexpr unsigned kContiguousHeaders = 256;
 constexpr unsigned kMaxExtensionHeaders = 8;
 constexpr unsigned kVlanTag = 4;
 
+constexpr uint64_t kMacMask = 0xffffffffffff;  // of the first eight bytes of a frame
+constexpr uint16_t kRawIpv4 = Be16::FromHost(kEtherTypeIpv4).raw();
+constexpr uint16_t kRawIpv6 = Be16::FromHost(kEtherTypeIpv6).raw();
+constexpr uint16_t kRawVlan = Be16::FromHost(kEtherTypeVlan).raw();
+
 constexpr uint8_t kHopByHop = 0;
 constexpr uint8_t kRouting = 43;
 constexpr uint8_t kDestinationOptions = 60;
@@ -28,12 +33,6 @@ inline bool ChecksumIsRight(const uint8_t* header, unsigned length) {
       sum += LoadAs<uint32_t>(header + at);
     }
   return sum % 0xffff == 0;
-}
-
-inline bool IsEncapsulationPort(const GatewaySettings& settings, uint16_t port) {
-  const uint16_t* ports = settings.encapsulation_ports;
-  return port != 0 &&
-         ((port == ports[0]) | (port == ports[1]) | (port == ports[2]) | (port == ports[3]));
 }
 
 // Cuts off what stands behind the IP packet: Ethernet padding, TFC padding.
@@ -66,56 +65,74 @@ inline void TrimTo(Packet* packet, unsigned length) {
   }
 }
 
-// The first four bytes behind the IP header: ports of TCP, UDP and SCTP, the SPI of ESP.
-inline uint32_t PortsOf(Packet* packet, const PacketNotes& notes) {
-  const uint8_t protocol = notes.protocol;
+// What is read of an IP packet before anything is written: the notes are of bytes, which may alias
+// everything, so that reads after writes would be made twice.
+struct Reading {
+  unsigned l3_offset;
+  unsigned l4_offset;
+  unsigned end;  // of the IP packet
+  uint8_t version;
+  uint8_t protocol;
+  uint8_t traffic_class;
+  uint8_t flags;
+  uint32_t ports = 0;  // the first four bytes behind the IP header, as they stand there
+};
+
+// TCP, UDP and SCTP have ports there, ESP its SPI.
+inline uint32_t PortsOf(Packet* packet, const Reading& reading) {
+  const uint8_t protocol = reading.protocol;
   const bool has_ports = protocol == kProtocolUdp || protocol == kProtocolTcp ||
                          protocol == kProtocolEsp || protocol == kSctp;
-  if (!has_ports || (notes.flags & kPacketFragment) != 0 ||
-      notes.l4_offset + 4u > notes.l3_offset + notes.l3_length ||
-      notes.l4_offset + 4u > packet->data_len) {
+  const unsigned end = std::min<unsigned>(reading.end, packet->data_len);
+  if (!has_ports || (reading.flags & kPacketFragment) != 0 || reading.l4_offset + 4 > end)
+      [[unlikely]] {
     return 0;
   }
-  return LoadAs<uint32_t>(DataAt(packet, notes.l4_offset));
+  return LoadAs<uint32_t>(DataAt(packet, reading.l4_offset));
+}
+
+inline bool IsEncapsulationPort(const GatewaySettings& settings, uint16_t port) {
+  const uint16_t* ports = settings.encapsulation_ports;
+  return (port == ports[0]) | (port == ports[1]) | (port == ports[2]) | (port == ports[3]);
 }
 
 // RFC 3948 2.2: behind the UDP header a non-zero SPI is ESP, four zero bytes are IKE.
-inline bool IsEspInUdp(const GatewaySettings& settings, Packet* packet, PacketNotes& notes) {
-  const unsigned length = notes.l3_offset + notes.l3_length - notes.l4_offset;
-  if (length < sizeof(UdpHeader) + sizeof(EspHeader) ||
-      notes.l4_offset + sizeof(UdpHeader) + sizeof(EspHeader) > packet->data_len) {
+inline bool IsEspInUdp(const GatewaySettings& settings, Packet* packet, const Reading& reading) {
+  const uint16_t port = SwapBytes(static_cast<uint16_t>(reading.ports >> 16));
+  if (!IsEncapsulationPort(settings, port) || port == 0) [[likely]] {
     return false;
   }
-  const auto* udp = DataAt<UdpHeader>(packet, notes.l4_offset);
+  const unsigned esp_end = reading.l4_offset + sizeof(UdpHeader) + sizeof(EspHeader);
+  if (esp_end > reading.end || esp_end > packet->data_len) {
+    return false;
+  }
+  const auto* udp = DataAt<UdpHeader>(packet, reading.l4_offset);
   const auto* esp = reinterpret_cast<const EspHeader*>(udp + 1);
-  if (!IsEncapsulationPort(settings, udp->destination.ToHost()) || udp->length.ToHost() != length ||
-      esp->spi.raw() == 0) {
-    return false;
-  }
-  notes.flags |= kPacketUdpEncap;
-  notes.esp_offset = static_cast<uint16_t>(notes.l4_offset + sizeof(UdpHeader));
-  notes.source_port = udp->source.ToHost();
-  return true;
+  return udp->length.ToHost() == reading.end - reading.l4_offset && esp->spi.raw() != 0;
 }
 
-inline bool IsPlainEsp(Packet* packet, PacketNotes& notes) {
-  notes.esp_offset = notes.l4_offset;
-  notes.source_port = 0;
-  const unsigned length = notes.l3_offset + notes.l3_length - notes.l4_offset;
-  return length >= sizeof(EspHeader) && notes.l4_offset + sizeof(EspHeader) <= packet->data_len &&
-         DataAt<EspHeader>(packet, notes.l4_offset)->spi.raw() != 0;
-}
-
-inline IpClass ClassifyPayload(const GatewaySettings& settings, Packet* packet,
-                               PacketNotes& notes) {
-  if ((notes.flags & kPacketFragment) != 0) [[unlikely]] {
-    notes.esp_offset = notes.l4_offset;  // first or not: ESP takes no fragments
-    return IpClass::kIp;
+inline IpClass WriteNotes(const GatewaySettings& settings, Packet* packet, const Reading& reading,
+                          uint32_t flow_hash) {
+  const bool plain = reading.protocol == kProtocolEsp;
+  // A fragment has no ports here, so that it is no candidate: ESP takes whole packets only.
+  const bool in_udp = reading.protocol == kProtocolUdp && IsEspInUdp(settings, packet, reading);
+  const bool candidate = in_udp || (plain && reading.ports != 0 &&
+                                    reading.l4_offset + sizeof(EspHeader) <=
+                                        std::min<unsigned>(reading.end, packet->data_len));
+  PacketNotes& notes = NotesOf(packet);
+  notes.l3_offset = static_cast<uint16_t>(reading.l3_offset);
+  notes.l4_offset = static_cast<uint16_t>(reading.l4_offset);
+  notes.l3_length = static_cast<uint16_t>(reading.end - reading.l3_offset);
+  notes.flow_hash = flow_hash;
+  notes.version = reading.version;
+  notes.protocol = reading.protocol;
+  notes.traffic_class = reading.traffic_class;
+  notes.flags = static_cast<uint8_t>(reading.flags | (in_udp ? kPacketUdpEncap : 0));
+  if (plain || in_udp) {
+    notes.esp_offset = static_cast<uint16_t>(reading.l4_offset + (in_udp ? sizeof(UdpHeader) : 0));
+    notes.source_port = in_udp ? SwapBytes(static_cast<uint16_t>(reading.ports)) : uint16_t{0};
   }
-  const bool esp = notes.protocol == kProtocolEsp
-                       ? IsPlainEsp(packet, notes)
-                       : notes.protocol == kProtocolUdp && IsEspInUdp(settings, packet, notes);
-  return esp ? IpClass::kEsp : IpClass::kIp;
+  return candidate ? IpClass::kEsp : IpClass::kIp;
 }
 
 // A device looks at the first IP header of a frame only.
@@ -124,8 +141,8 @@ inline bool CheckedByDevice(const Packet* packet, unsigned offset) {
          offset <= sizeof(EthernetHeader) + kVlanTag;
 }
 
-IpClass ClassifyIpv4(const GatewaySettings& settings, Packet* packet, unsigned offset,
-                     uint8_t flags) {
+inline IpClass ClassifyIpv4(const GatewaySettings& settings, Packet* packet, unsigned offset,
+                            uint8_t flags) {
   const auto* ip = DataAt<Ipv4Header>(packet, offset);
   const unsigned header_length = ip->header_length();
   const unsigned total = ip->total_length.ToHost();
@@ -137,57 +154,48 @@ IpClass ClassifyIpv4(const GatewaySettings& settings, Packet* packet, unsigned o
       !ChecksumIsRight(reinterpret_cast<const uint8_t*>(ip), header_length)) [[unlikely]] {
     return IpClass::kBadChecksum;
   }
-  if (ip->fragment.raw() & Be16::FromHost(kIpv4MoreFragments | kIpv4OffsetMask).raw())
-      [[unlikely]] {
-    flags |= kPacketFragment;
-  }
+  constexpr uint16_t kFragmentBits = Be16::FromHost(kIpv4MoreFragments | kIpv4OffsetMask).raw();
+  const bool fragment = (ip->fragment.raw() & kFragmentBits) != 0;
   TrimTo(packet, offset + total);
-  PacketNotes& notes = NotesOf(packet);
-  notes.l3_offset = static_cast<uint16_t>(offset);
-  notes.l4_offset = static_cast<uint16_t>(offset + header_length);
-  notes.l3_length = static_cast<uint16_t>(total);
-  notes.version = 4;
-  notes.protocol = ip->protocol;
-  notes.traffic_class = ip->tos;
-  notes.flags = flags;
-  notes.flow_hash = FlowHashV4(&ip->source, PortsOf(packet, notes), ip->protocol);
-  return ClassifyPayload(settings, packet, notes);
+  Reading reading{.l3_offset = offset,
+                  .l4_offset = offset + header_length,
+                  .end = offset + total,
+                  .version = 4,
+                  .protocol = ip->protocol,
+                  .traffic_class = ip->tos,
+                  .flags = static_cast<uint8_t>(flags | (fragment ? kPacketFragment : 0))};
+  reading.ports = PortsOf(packet, reading);
+  return WriteNotes(settings, packet, reading,
+                    FlowHashV4(&ip->source, reading.ports, reading.protocol));
 }
 
 // Walks hop-by-hop, routing, destination and fragment headers (RFC 8200 4). Behind a fragment
-// header the walk ends: the rest may be in another packet.
-bool WalkExtensionHeaders(Packet* packet, PacketNotes& notes, uint8_t next_header) {
-  unsigned at = notes.l3_offset + sizeof(Ipv6Header);
-  const unsigned end = std::min<unsigned>(notes.l3_offset + notes.l3_length, packet->data_len);
+// header the walk ends: the rest may be in another packet. False if the chain is broken.
+bool WalkExtensionHeaders(Packet* packet, Reading& reading) {
+  const unsigned end = std::min<unsigned>(reading.end, packet->data_len);
   for (unsigned count = 0; count < kMaxExtensionHeaders; ++count) {
-    const bool options =
-        next_header == kHopByHop || next_header == kRouting || next_header == kDestinationOptions;
-    if (!options && next_header != kProtocolFragment) [[likely]] {
-      break;
+    const bool options = reading.protocol == kHopByHop || reading.protocol == kRouting ||
+                         reading.protocol == kDestinationOptions;
+    if (!options && reading.protocol != kProtocolFragment) [[likely]] {
+      return true;
     }
-    if (at + 8 > end) {
+    if (reading.l4_offset + 8 > end) {
       return false;
     }
-    const uint8_t* header = DataAt(packet, at);
-    if (next_header == kProtocolFragment) {
-      const auto* fragment = reinterpret_cast<const Ipv6FragmentHeader*>(header);
-      next_header = fragment->next_header;
-      at += sizeof(Ipv6FragmentHeader);
-      // An atomic fragment (RFC 6946) is whole.
-      if ((fragment->offset_flags.ToHost() & 0xfff9) != 0) {
-        notes.flags |= kPacketFragment;
-        break;
-      }
-      continue;
-    }
-    next_header = header[0];
-    at += (header[1] + 1u) * 8;
-    if (at > end) {
+    const uint8_t* header = DataAt(packet, reading.l4_offset);
+    const bool last = !options;
+    const unsigned offset_flags = SwapBytes(LoadAs<uint16_t>(header + 2));
+    reading.protocol = header[0];
+    reading.l4_offset += options ? (header[1] + 1u) * 8 : 8;
+    if (reading.l4_offset > end) {
       return false;
+    }
+    // An atomic fragment (RFC 6946) is whole.
+    if (last && (offset_flags & 0xfff9) != 0) {
+      reading.flags |= kPacketFragment;
+      return true;
     }
   }
-  notes.protocol = next_header;
-  notes.l4_offset = static_cast<uint16_t>(at);
   return true;
 }
 
@@ -197,22 +205,36 @@ IpClass ClassifyIpv6(const GatewaySettings& settings, Packet* packet, unsigned o
     return IpClass::kMalformed;
   }
   const auto* ip = DataAt<Ipv6Header>(packet, offset);
-  const unsigned total = sizeof(Ipv6Header) + ip->payload_length.ToHost();
+  const unsigned total = static_cast<unsigned>(sizeof(Ipv6Header)) + ip->payload_length.ToHost();
   if (offset + total > packet->pkt_len || total > UINT16_MAX) [[unlikely]] {
     return IpClass::kMalformed;
   }
   TrimTo(packet, offset + total);
-  PacketNotes& notes = NotesOf(packet);
-  notes.l3_offset = static_cast<uint16_t>(offset);
-  notes.l3_length = static_cast<uint16_t>(total);
-  notes.version = 6;
-  notes.traffic_class = static_cast<uint8_t>(ip->version_class_flow.ToHost() >> 20);
-  notes.flags = flags;
-  if (!WalkExtensionHeaders(packet, notes, ip->next_header)) [[unlikely]] {
+  Reading reading{.l3_offset = offset,
+                  .l4_offset = offset + static_cast<unsigned>(sizeof(Ipv6Header)),
+                  .end = offset + total,
+                  .version = 6,
+                  .protocol = ip->next_header,
+                  .traffic_class = static_cast<uint8_t>(ip->version_class_flow.ToHost() >> 20),
+                  .flags = flags};
+  if (!WalkExtensionHeaders(packet, reading)) [[unlikely]] {
     return IpClass::kMalformed;
   }
-  notes.flow_hash = FlowHashV6(ip->source, PortsOf(packet, notes), notes.protocol);
-  return ClassifyPayload(settings, packet, notes);
+  reading.ports = PortsOf(packet, reading);
+  return WriteNotes(settings, packet, reading,
+                    FlowHashV6(ip->source, reading.ports, reading.protocol));
+}
+
+inline IpClass ClassifyAny(const GatewaySettings& settings, Packet* packet, unsigned offset,
+                           uint8_t flags) {
+  if (offset + sizeof(Ipv4Header) > packet->data_len) [[unlikely]] {
+    return IpClass::kMalformed;
+  }
+  const unsigned version = *DataAt(packet, offset) >> 4;
+  if (version == 4) [[likely]] {
+    return ClassifyIpv4(settings, packet, offset, flags);
+  }
+  return version == 6 ? ClassifyIpv6(settings, packet, offset, flags) : IpClass::kMalformed;
 }
 
 // Where a frame goes.
@@ -262,7 +284,20 @@ void NoteOpaqueFrame(Packet* packet) {
   notes.flow_hash = 1;
 }
 
-FrameClass ClassifyFrame(StageContext& context, Packet* packet, const Station& station) {
+// A frame that is not for this station, or not IP.
+FrameClass ClassifyOther(StageContext& context, Packet* packet, const Station& station, bool ours) {
+  const bool group = (*DataAt(packet) & 1) != 0;
+  if (!ours && !group && !station.any_mac) {
+    return DropFrame(context, packet, DropReason::kNotForUs);
+  }
+  NoteOpaqueFrame(packet);
+  if (group) {
+    NotesOf(packet).flags = kPacketMulticastL2 | kPacketNoIcmp;
+  }
+  return FrameClass::kPunt;
+}
+
+inline FrameClass ClassifyFrame(StageContext& context, Packet* packet, const Station& station) {
   if (packet->data_len < sizeof(EthernetHeader)) [[unlikely]] {
     return DropFrame(context, packet, DropReason::kMalformedEthernet);
   }
@@ -270,60 +305,41 @@ FrameClass ClassifyFrame(StageContext& context, Packet* packet, const Station& s
   notes.input_port = station.port;
   notes.input_tunnel = kNoTunnel;
   const auto* ethernet = DataAt<EthernetHeader>(packet);
-  const uint64_t mac = LoadAs<uint64_t>(ethernet) & 0xffffffffffff;
-  if (mac != station.mac) [[unlikely]] {
-    if ((ethernet->destination[0] & 1) != 0) {
-      NoteOpaqueFrame(packet);
-      notes.flags = kPacketMulticastL2 | kPacketNoIcmp;
-      return FrameClass::kPunt;
-    }
-    if (!station.any_mac) {
-      return DropFrame(context, packet, DropReason::kNotForUs);
-    }
+  const bool ours = (LoadAs<uint64_t>(ethernet) & kMacMask) == station.mac;
+  const bool group = (ethernet->destination[0] & 1) != 0;
+  if (!ours && (group || !station.any_mac)) [[unlikely]] {
+    return ClassifyOther(context, packet, station, ours);
   }
   unsigned offset = sizeof(EthernetHeader);
   uint16_t type = ethernet->type.raw();
-  if (type == Be16::FromHost(kEtherTypeVlan).raw() && !SkipPriorityTag(packet, type, offset))
-      [[unlikely]] {
-    NoteOpaqueFrame(packet);
-    return FrameClass::kPunt;
+  if (type == kRawVlan && !SkipPriorityTag(packet, type, offset)) [[unlikely]] {
+    return ClassifyOther(context, packet, station, true);
   }
-  IpClass ip;
-  if (type == Be16::FromHost(kEtherTypeIpv4).raw() || type == Be16::FromHost(kEtherTypeIpv6).raw())
-      [[likely]] {
-    const uint8_t version = type == Be16::FromHost(kEtherTypeIpv4).raw() ? 4 : 6;
-    if (offset >= packet->data_len || *DataAt(packet, offset) >> 4 != version) [[unlikely]] {
-      return RefuseIp(context, packet, offset, IpClass::kMalformed);
-    }
-    ip = ClassifyIp(context.tables.settings, packet, offset);
-  } else {
-    NoteOpaqueFrame(packet);
-    return FrameClass::kPunt;
+  if (type != kRawIpv4 && type != kRawIpv6) [[unlikely]] {
+    return ClassifyOther(context, packet, station, true);
   }
-  if (ip == IpClass::kIp) {
-    return FrameClass::kIp;
+  const uint8_t version = type == kRawIpv4 ? 4 : 6;
+  if (offset >= packet->data_len || *DataAt(packet, offset) >> 4 != version) [[unlikely]] {
+    return RefuseIp(context, packet, offset, IpClass::kMalformed);
   }
-  return ip == IpClass::kEsp ? FrameClass::kEsp : RefuseIp(context, packet, offset, ip);
+  const IpClass ip = ClassifyAny(context.tables.settings, packet, offset, 0);
+  if (ip >= IpClass::kMalformed) [[unlikely]] {
+    return RefuseIp(context, packet, offset, ip);
+  }
+  return ip == IpClass::kIp ? FrameClass::kIp : FrameClass::kEsp;
 }
 
 }  // namespace
 
 IpClass ClassifyIp(const GatewaySettings& settings, Packet* packet, unsigned offset,
                    uint8_t flags) {
-  if (offset + sizeof(Ipv4Header) > packet->data_len) [[unlikely]] {
-    return IpClass::kMalformed;
-  }
-  const unsigned version = *DataAt(packet, offset) >> 4;
-  if (version == 4) [[likely]] {
-    return ClassifyIpv4(settings, packet, offset, flags);
-  }
-  return version == 6 ? ClassifyIpv6(settings, packet, offset, flags) : IpClass::kMalformed;
+  return ClassifyAny(settings, packet, offset, flags);
 }
 
 void RunClassify(StageContext& context, uint16_t port) {
   Lane& received = context.received;
   const PortInfo& info = context.tables.ports[port];
-  const Station station = {LoadAs<uint64_t>(info.mac) & 0xffffffffffff,
+  const Station station = {LoadAs<uint64_t>(info.mac) & kMacMask,
                            info.any_mac.load(std::memory_order_relaxed) != 0, port};
   for (Packet* packet : received) {
     rte_prefetch0(rte_pktmbuf_mtod(packet, void*));
