@@ -191,7 +191,6 @@ Status AddSa(Gateway& gateway, const control::AddSa& request) {
   config.suite = *suite;
   config.esn = request.esn();
   config.initial_sequence = request.initial_sequence();
-  config.initial_sequence = request.initial_sequence();
   config.if_id = tunnel->spec.config.if_id;
   config.reqid = tunnel->spec.config.reqid;
   config.limits = LimitsOf(request.lifetime());
