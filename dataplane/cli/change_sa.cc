@@ -69,7 +69,8 @@ void AddKeyOptions(CLI::App* command, const Command& sa) {
       ->check(CLI::Validator(
           [](const std::string&) {
             return std::string(
-                "a key on the command line can be seen by every user of this machine (ps) and "
+                "--key: a key on the command line can be seen by every user of this machine (ps) "
+                "and "
                 "stays in the shell's history; use --key-file FILE or --key-stdin, and do not use "
                 "this key again");
           },

@@ -14,6 +14,24 @@ using google::protobuf::Message;
 
 bool EndsWith(const std::string& name, std::string_view end) { return name.ends_with(end); }
 
+// "hard_left_bytes" is "hard left": the value says the unit itself.
+std::string Label(const std::string& prefix, const std::string& name) {
+  std::string label = prefix + name;
+  for (const std::string_view unit :
+       {"_microseconds", "_milliseconds", "_unix_seconds", "_seconds", "_bytes"}) {
+    if (EndsWith(label, unit)) {
+      label.resize(label.size() - unit.size());
+      // Limits are in time, bytes and packets: there the unit tells them apart.
+      const bool is_limit =
+          EndsWith(label, "soft") || EndsWith(label, "hard") || EndsWith(label, "left");
+      label += unit == "_bytes" ? " bytes" : unit == "_seconds" && is_limit ? " time" : "";
+      break;
+    }
+  }
+  std::replace(label.begin(), label.end(), '_', ' ');
+  return label;
+}
+
 // The unit is at the end of the field's name.
 std::string NumberText(const std::string& name, uint64_t value, const Units& units) {
   if (name == "spi" || EndsWith(name, "_spi")) {
@@ -29,7 +47,7 @@ std::string NumberText(const std::string& name, uint64_t value, const Units& uni
     return FormatDuration(value);
   }
   if (EndsWith(name, "_bytes")) {
-    return units.Count(value) + "B";
+    return units.Bytes(value);
   }
   return EndsWith(name, "packets") ? units.Count(value) : std::to_string(value);
 }
@@ -104,11 +122,15 @@ void AddRepeated(Block& block, const std::string& label, const Message& message,
 void AddFields(Block& block, const std::string& prefix, const Message& message,
                const Units& units) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
-  std::vector<const FieldDescriptor*> fields;
-  reflection.ListFields(message, &fields);  // in order, without those that have their default
-  for (const FieldDescriptor* field : fields) {
-    std::string label = prefix + field->name();
-    std::replace(label.begin(), label.end(), '_', ' ');
+  for (int index = 0; index < message.GetDescriptor()->field_count(); ++index) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(index);
+    const bool is_key = field->number() == 1 && prefix.empty();  // says which row it is, also if 0
+    const bool present = field->is_repeated() ? reflection.FieldSize(message, field) > 0
+                                              : reflection.HasField(message, field);
+    if ((!present && !is_key) || field->name() == "timestamp_microseconds") {
+      continue;
+    }
+    const std::string label = Label(prefix, field->name());
     if (field->is_repeated()) {
       AddRepeated(block, label, message, *field, units);
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {

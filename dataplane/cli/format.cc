@@ -34,6 +34,11 @@ std::string Units::Count(uint64_t value) const {
   return exact || value < 10'000 ? std::to_string(value) : Prefixed(static_cast<double>(value));
 }
 
+std::string Units::Bytes(uint64_t value) const {
+  const std::string count = Count(value);
+  return count + (count.find(' ') == std::string::npos ? " B" : "B");
+}
+
 std::string Units::Rate(double value) const {
   if (value <= 0) {
     return "0";

@@ -12,6 +12,8 @@ struct Units {
 
   // Up to 9999 in full, above with three significant digits and a prefix: "12.3 k".
   std::string Count(uint64_t value) const;
+  // The same with the unit: "1500 B", "21.0 MB".
+  std::string Bytes(uint64_t value) const;
   // Of something per second; small ones keep a decimal.
   std::string Rate(double value) const;
 };

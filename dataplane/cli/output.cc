@@ -32,6 +32,8 @@ void Output::MeasureAgain() {
   winsize size{};
   if (terminal_ && ioctl(descriptor_, TIOCGWINSZ, &size) == 0) {
     style_.width = size.ws_col;
+  } else if (const char* columns = getenv("COLUMNS"); !terminal_ && columns != nullptr) {
+    style_.width = strtoul(columns, nullptr, 10);
   }
 }
 

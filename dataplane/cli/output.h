@@ -20,7 +20,7 @@ class Output {
   int error() const { return error_; }  // errno of the failed write; EPIPE is no failure of ours
   bool terminal() const { return terminal_; }
   const Style& style() const { return style_; }
-  // The terminal may be resized between two looks.
+  // The terminal may be resized between two looks. Without a terminal COLUMNS tells the width.
   void MeasureAgain();
 
  private:

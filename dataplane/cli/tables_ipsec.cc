@@ -70,8 +70,7 @@ std::string LifeLeftText(const control::Lifetime& lifetime, const Units& units) 
   const std::array<Limit, 3> limits = {{
       {lifetime.hard_seconds(), lifetime.hard_left_seconds(),
        FormatDuration(lifetime.hard_left_seconds())},
-      {lifetime.hard_bytes(), lifetime.hard_left_bytes(),
-       units.Count(lifetime.hard_left_bytes()) + "B"},
+      {lifetime.hard_bytes(), lifetime.hard_left_bytes(), units.Bytes(lifetime.hard_left_bytes())},
       {lifetime.hard_packets(), lifetime.hard_left_packets(),
        units.Count(lifetime.hard_left_packets()) + " packets"},
   }};

@@ -27,9 +27,9 @@ std::string StatusText(const control::Status& status, const View& view) {
   block.Add("ports", UpOf(status.ports_up(), status.ports()));
   block.Add("tunnels", UpOf(status.tunnels_up(), status.tunnels()));
   block.Add("SAs", fmt::format("{} in, {} out", status.inbound_sas(), status.outbound_sas()));
-  block.Add("routes", fmt::format("{} IPv4, {} IPv6 ({}B)", units.Count(status.routes_ipv4()),
+  block.Add("routes", fmt::format("{} IPv4, {} IPv6 ({})", units.Count(status.routes_ipv4()),
                                   units.Count(status.routes_ipv6()),
-                                  units.Count(status.route_table_bytes())));
+                                  units.Bytes(status.route_table_bytes())));
   block.Add("protected",
             status.protected_prefixes().empty() ? "none" : Join(status.protected_prefixes()));
   block.Add("packet buffers",

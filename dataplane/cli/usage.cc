@@ -97,6 +97,9 @@ std::string Reason(const CLI::App& app, const CLI::App* command, const CLI::Pars
     return "a command is missing; expected " + Joined(commands);
   }
   std::string text = error.what();
+  if (text.starts_with(": ")) {
+    text.erase(0, 2);  // a hidden option has no name here; its text gives it
+  }
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && (text.back() == '.' || text.back() == ' ')) {
     text.pop_back();
@@ -110,7 +113,7 @@ std::string HelpOf(const CLI::App& app) { return app.help(); }
 
 std::string Nearest(const std::string& word, const std::vector<std::string>& words) {
   std::string nearest;
-  size_t best = std::max<size_t>(word.size() / 3, 1) + 1;
+  size_t best = std::max<size_t>(word.size() / 2, 1) + 1;
   for (const std::string& candidate : words) {
     const size_t distance = Distance(word, candidate);
     if (distance < best) {
