@@ -9,6 +9,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "netns")]
 
 import pytest  # noqa: E402  pylint: disable=wrong-import-position
 
+pytest.register_assert_rewrite("testbed", "esp_peer")
+
 
 def pytest_collection_modifyitems(items):
     """Namespaces and raw sockets are root's."""

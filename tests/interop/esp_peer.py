@@ -118,13 +118,17 @@ class EspPeer:
             self.sequence += 1
             sequence = self.sequence
         self._use(sequence)
+        self.association.seq_num = sequence & 0xFFFFFFFF  # scapy takes an explicit 0 for none
         return sequence
 
     def seal(self, inner, sequence=None):
         """An inner packet (bytes) as the outer packet (bytes) that scapy makes of it."""
         sequence = self._next(sequence)
-        packet = ip_class("::" if inner[0] >> 4 == 6 else "0")(inner)
-        return bytes(self.association.encrypt(packet, seq_num=sequence & 0xFFFFFFFF))
+        packet = (IPv6 if inner[0] >> 4 == 6 else IP)(inner)
+        outer = self.association.encrypt(packet, seq_num=sequence & 0xFFFFFFFF)
+        if self.ports:
+            outer[UDP].len = 8 + len(outer[ipsec.ESP])  # over IPv4 scapy writes 8, as if there were no payload
+        return bytes(outer)
 
     def seal_text(self, text, sequence=None):
         """ESP (bytes, without outer header) around any text: payload, padding, pad length and next header as given."""
