@@ -13,6 +13,12 @@ bool IsEspCandidate(const PacketNotes& notes) {
   return notes.protocol == kProtocolEsp || (notes.flags & kPacketUdpEncap) != 0;
 }
 
+// Too short for an SPI and a sequence number: no SA can be looked for.
+bool IsTruncatedEsp(const PacketNotes& notes) {
+  return notes.protocol == kProtocolEsp &&
+         notes.l3_offset + notes.l3_length < notes.l4_offset + sizeof(EspHeader);
+}
+
 // One byte 0xff to an encapsulation port (RFC 3948 2.3).
 bool IsNatKeepalive(const GatewaySettings& settings, Packet* packet, const PacketNotes& notes) {
   constexpr unsigned kLength = sizeof(UdpHeader) + 1;
@@ -59,7 +65,8 @@ void DeliverLocal(StageContext& context, Packet* packet) {
     return DeliverFragment(context, packet);
   }
   if (IsEspCandidate(notes)) [[unlikely]] {
-    return DropPacket(context, packet, DropReason::kNoSa);
+    return DropPacket(context, packet,
+                      IsTruncatedEsp(notes) ? DropReason::kMalformedEsp : DropReason::kNoSa);
   }
   if (IsNatKeepalive(context.tables.settings, packet, notes)) [[unlikely]] {
     return DropPacket(context, packet, DropReason::kNatKeepalive);
