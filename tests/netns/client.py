@@ -121,10 +121,80 @@ class ControlClient(FramedSocket):
         self.call("delete_route", control_pb.DeleteRoute(prefix=prefix))
 
 
+class EventStream(FramedSocket):
+    """The events of the control socket, on a connection of their own."""
+
+    def __init__(self, path):
+        super().__init__(path, timeout=0.1)
+        self.receive(control_pb.Hello)
+        request = control_pb.Request(id=1)
+        request.watch_events.SetInParent()
+        self.send(request)
+        self.seen = []
+        self._data = b""
+
+    def poll(self):
+        """Takes in what has come."""
+        try:
+            self._data += self.socket.recv(1 << 16)
+        except TimeoutError:
+            return
+        while len(self._data) >= 4:
+            (length,) = struct.unpack("!I", self._data[:4])
+            if len(self._data) < 4 + length:
+                return
+            reply = control_pb.Reply.FromString(self._data[4:4 + length])
+            self._data = self._data[4 + length:]
+            if reply.HasField("event"):
+                self.seen.append(reply.event)
+
+    def of(self, kind, **fields):
+        """Events of a kind so far whose fields have these values."""
+        self.poll()
+        return [event for event in self.seen if event.kind == kind
+                and all(getattr(event, name) == value for name, value in fields.items())]
+
+
 class SaClient(FramedSocket):
     """The SA socket: what an IKE daemon speaks."""
 
-    def __init__(self, path):
+    def __init__(self, path, greet=True):
         super().__init__(path)
         self._ids = itertools.count(1)
-        self.hello = self.receive(sa_pb.Hello)
+        self.events = []
+        self.hello = self.receive(sa_pb.ServerMessage).hello
+        if greet:
+            hello = sa_pb.ClientMessage()
+            hello.hello.protocol_version = self.hello.protocol_version
+            hello.hello.software = "scenario tests"
+            self.send(hello)
+
+    def call(self, operation, **fields):
+        """Sends one request and returns its reply; events that come first are kept."""
+        message = sa_pb.ClientMessage()
+        message.request.id = next(self._ids)
+        content = getattr(message.request, operation)
+        content.SetInParent()
+        content.MergeFrom(type(content)(**fields))
+        self.send(message)
+        while True:
+            answer = self.receive(sa_pb.ServerMessage)
+            if answer.HasField("event"):
+                self.events.append(answer.event)
+                continue
+            assert answer.reply.id == message.request.id
+            if answer.reply.HasField("error"):
+                raise Refused(answer.reply.error)
+            return answer.reply
+
+    def next_event(self, kind, timeout=10):
+        """The next event of a kind: expire, acquire or mapping_changed."""
+        for number, event in enumerate(self.events):
+            if event.HasField(kind):
+                return getattr(self.events.pop(number), kind)
+        self.socket.settimeout(timeout)
+        while True:
+            event = self.receive(sa_pb.ServerMessage).event
+            if event.HasField(kind):
+                return getattr(event, kind)
+            self.events.append(event)

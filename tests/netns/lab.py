@@ -15,7 +15,7 @@ import tempfile
 
 import yaml
 
-from client import ControlClient, SaClient
+from client import ControlClient, EventStream, SaClient
 from shell import run, wait_for
 from traffic import Capture
 
@@ -154,6 +154,10 @@ class Gateway:
     def ctl(self, *words, check=True):
         """Runs penstockctl against this gateway."""
         return run(build_folder() / "dataplane" / "penstockctl", "--socket", self.folder / "control.sock", *words, check=check)
+
+    def events(self):
+        """A stream of events from now on."""
+        return EventStream(self.folder / "control.sock")
 
     def drops(self, *ignored):
         """Drop reasons with their counts, but for those named."""
@@ -349,8 +353,8 @@ class Lab:
     def masquerade(self, ports):
         """(Re)writes the router's NAT: `ports` is "" or "to :5000-5999". Mappings made before are forgotten."""
         rules = "".join(
-            f"table {family} nat {{ chain out {{ type nat hook postrouting priority srcnat;"
-            f" oifname near meta l4proto udp masquerade {ports}; oifname near masquerade; }} }}\n"
+            f"table {family} nat {{\nchain out {{\ntype nat hook postrouting priority srcnat\n"
+            f"oifname near meta l4proto udp masquerade {ports}\noifname near masquerade\n}}\n}}\n"
             for family in ("ip", "ip6")
         )
         self.router.run("nft", "-f", "-", text_input="flush ruleset\n" + rules)
