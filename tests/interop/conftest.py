@@ -24,12 +24,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["auto", "openssl"])
 def shared_testbed(request):
-    """One gateway for the whole session."""
+    """One gateway for all tests; then one with the second crypto engine for all of them again."""
     from testbed import Testbed  # pylint: disable=import-outside-toplevel
 
-    testbed = Testbed()
+    testbed = Testbed(request.param)
     request.config.stash[TESTBED] = testbed
     yield testbed
     testbed.close()

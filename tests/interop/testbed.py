@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import itertools
-import os
 import secrets
 
 from esp_peer import EspPeer
@@ -70,7 +69,7 @@ class Testbed:
 
     __test__ = False  # no test class, pytest
 
-    def __init__(self):
+    def __init__(self, engine):
         self.lab = Lab()
         self.spis = itertools.count(0x01001001, 0x10001)
         self.pairs = []
@@ -80,7 +79,7 @@ class Testbed:
             # Linux on the far ends says nothing of its own: no address, no IPv6, no answer.
             space.run("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=1")
             space.run("ip", "link", "set", device, "address", mac)
-        self.gateway = self.lab.gateway(place, self._config())
+        self.gateway = self.lab.gateway(place, self._config(engine))
         self.host = Station(host, "lan", HOST_MAC)
         self.peer = Station(peer, "wan", PEER_MAC)
         ports = {port.name: port.mac for port in self.control.show("ports")}
@@ -94,7 +93,7 @@ class Testbed:
         wait_for(lambda: sum(row.permanent for row in self.control.show("neighbors")) == known, "the neighbours")
 
     @staticmethod
-    def _config():
+    def _config(engine):
         return {
             "instance": "interop",
             "ports": [
@@ -110,7 +109,7 @@ class Testbed:
                 for prefix, tunnel in zip(PROTECTED, ("outer4", "outer4", "outer6", "outer6"))
             ],
             "protected": PROTECTED,
-            **({"workers": {"engine": os.environ["PENSTOCK_ENGINE"]}} if "PENSTOCK_ENGINE" in os.environ else {}),
+            "workers": {"engine": engine},
         }
 
     @property
