@@ -47,18 +47,28 @@ class Target {
       return {};
     }
     // Captured packets are often in clear: nobody else may read them.
-    descriptor_ = open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    descriptor_ = open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor_ < 0) {
       return Failed(ExitCode::kUsage, "--write {}: {}", file, std::strerror(errno));
     }
     owned_ = true;
     return {};
   }
+
+  // Empties a file that was there before; not sooner than packets replace what it holds.
+  void Begin() {
+    if (owned_ && !begun_) {
+      // A device or a pipe has no length; writing to it goes on all the same.
+      static_cast<void>(!ftruncate(descriptor_, 0));
+    }
+    begun_ = true;
+  }
   int descriptor() const { return descriptor_; }
 
  private:
   int descriptor_ = -1;
   bool owned_ = false;
+  bool begun_ = false;
 };
 
 std::string Summary(const control::CaptureChunk& counts) {
@@ -73,8 +83,11 @@ std::string Summary(const control::CaptureChunk& counts) {
 // Receives one stream of chunks until its end.
 class CaptureRun {
  public:
-  CaptureRun(Context& context, Connection& connection, Output& target)
-      : context_(context), connection_(connection), target_(target) {}
+  CaptureRun(Context& context, Connection& connection, Target& target)
+      : context_(context),
+        connection_(connection),
+        target_(target),
+        packets_(target.descriptor(), "never") {}
 
   Outcome<void> Run(control::Request& request) {
     const Interrupt interrupt;
@@ -83,7 +96,7 @@ class CaptureRun {
       return tl::make_unexpected(id.error());
     }
     while (!finished_) {
-      if ((interrupt.requested() || !target_.good()) && !stopping_) {
+      if ((interrupt.requested() || !packets_.good()) && !stopping_) {
         if (Outcome<void> stopped = connection_.Stop(*id); !stopped) {
           return stopped;
         }
@@ -106,12 +119,14 @@ class CaptureRun {
   }
 
   const control::CaptureChunk& counts() const { return counts_; }
+  const Output& packets() const { return packets_; }
 
  private:
   void Take(const control::Reply& reply) {
     finished_ = !reply.more();
     if (reply.has_capture()) {
-      target_.Write(reply.capture().pcapng());
+      target_.Begin();
+      packets_.Write(reply.capture().pcapng());
       counts_.set_captured_packets(reply.capture().captured_packets());
       counts_.set_lost_packets(reply.capture().lost_packets());
     }
@@ -129,7 +144,8 @@ class CaptureRun {
 
   Context& context_;
   Connection& connection_;
-  Output& target_;
+  Target& target_;
+  Output packets_;
   control::CaptureChunk counts_;
   bool finished_ = false;
   bool stopping_ = false;
@@ -146,14 +162,13 @@ Outcome<void> Capture(Context& context, CaptureOptions& options) {
   if (Outcome<void> opened = target.Open(options.file, context.environment().output); !opened) {
     return opened;
   }
-  Output packets(target.descriptor(), "never");
-  CaptureRun run(context, *connection, packets);
+  CaptureRun run(context, *connection, target);
   if (Outcome<void> ended = run.Run(options.request); !ended) {
     return ended;
   }
-  if (!packets.good() && packets.error() != EPIPE) {
-    return Failed(ExitCode::kUsage, "--write {}: {} after {}", options.file,
-                  std::strerror(packets.error()), Summary(run.counts()));
+  if (const int error = run.packets().error(); error != 0 && error != EPIPE) {
+    return Failed(ExitCode::kUsage, "--write {}: {} after {}", options.file, std::strerror(error),
+                  Summary(run.counts()));
   }
   if (context.options.json && options.file != "-") {
     context.out().Write(ToJson(run.counts()));

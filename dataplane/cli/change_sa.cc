@@ -124,6 +124,11 @@ void AddCheckOptions(CLI::App* command, control::AddSa* sa) {
               sa->set_no_replay(packets == 0);
               sa->set_replay_window_packets(packets);
             });
+  AddParsed(
+      command, "--initial-sequence", "N",
+      "Of an SA that is taken over: last number sent, or highest received",
+      [](const std::string& text) { return ParseNumber(text, 0, UINT64_MAX); },
+      [sa](uint64_t sequence) { sa->set_initial_sequence(sequence); });
   command->add_flag_callback(
       "--check-source", [sa] { sa->set_check_source(true); },
       "Inbound: drop packets whose outer source is another");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares what penstockctl --help knows with its man page, and tries the completion.
+"""Compares penstockctl --help with its man page, tries the completion, and looks for the schema's fields in penstock.yaml(5).
 
-usage: check_documents.py PENSTOCKCTL MAN_PAGE COMPLETION
+usage: check_documents.py PENSTOCKCTL MAN_PAGE COMPLETION CONFIG_PAGE SCHEMA
 """
 
 import os
@@ -21,13 +21,13 @@ def commands_of(tool, words=()):
     return found
 
 
-def sections_of(page):
+def sections_of(page, commands):
     """The man page's text by command: what stands below '*show sas*' until the next command."""
     sections = {}
     current = ()
     for line in page.splitlines():
         head = re.match(r"^\*((?:[a-z-]+ ?)+)\*", line)
-        if head and not line.startswith("*-"):
+        if head and tuple(head.group(1).split()) in commands:
             current = tuple(head.group(1).split())
         sections[current] = sections.get(current, "") + line + "\n"
     return sections
@@ -35,7 +35,7 @@ def sections_of(page):
 
 def check_page(commands, page):
     """What one of the two has and the other does not."""
-    sections = sections_of(page)
+    sections = sections_of(page, commands)
     problems = []
     for words, options in commands.items():
         inner = any(other[: len(words)] == words and other != words for other in commands)
@@ -46,7 +46,7 @@ def check_page(commands, page):
         for option in sorted(options - documented - {"--help"}):
             if not (words and option == "--detail"):
                 problems.append(f"the man page says nothing of {' '.join(words)} {option}")
-        everything = options | commands[()]
+        everything = options | commands[()] | {"--detail"}  # explained once, for all of show
         for option in sorted(documented - everything):
             problems.append(f"the man page has {' '.join(words)} {option}, the tool has not")
     return problems
@@ -82,11 +82,18 @@ def check_completion(commands, tool, script):
     return problems
 
 
+def check_config_page(page, schema):
+    """Every field of the configuration must be explained."""
+    fields = set(re.findall(r"^ *(?:optional |repeated )?[A-Za-z0-9]+ ([a-z_0-9]+) = \d+;", schema, re.MULTILINE))
+    return [f"penstock.yaml(5) says nothing of {field}" for field in sorted(fields) if f"*{field}*" not in page]
+
+
 def main():
-    tool, page, script = (str(pathlib.Path(argument).resolve()) for argument in sys.argv[1:4])
+    tool, page, script, config_page, schema = (str(pathlib.Path(argument).resolve()) for argument in sys.argv[1:6])
     commands = commands_of(tool)
     problems = check_page(commands, pathlib.Path(page).read_text())
     problems += check_completion(commands, tool, script)
+    problems += check_config_page(pathlib.Path(config_page).read_text(), pathlib.Path(schema).read_text())
     print("\n".join(problems) or f"{len(commands)} commands agree")
     return 1 if problems else 0
 

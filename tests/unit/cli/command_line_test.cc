@@ -64,8 +64,9 @@ TEST_F(CommandLineTest, SendsTheFiltersOfAShow) {
   const Ended ended = Run({"show", "routes", "10.0.0.0/8", "--limit", "50", "--source", "bgp"});
   EXPECT_EQ(ended.status, 0) << ended.errors;
   EXPECT_EQ(ended.output, "no routes\n");
-  ASSERT_EQ(daemon_->requests().size(), 1u);
-  const control::ShowRoutes& show = daemon_->requests()[0].show_routes();
+  const std::vector<control::Request> requests = daemon_->requests();
+  ASSERT_EQ(requests.size(), 1u);
+  const control::ShowRoutes& show = requests[0].show_routes();
   EXPECT_EQ(show.prefix(), "10.0.0.0/8");
   EXPECT_EQ(show.limit(), 50u);
   EXPECT_EQ(show.source(), "bgp");
@@ -120,7 +121,9 @@ TEST_F(CommandLineTest, SendsEveryFieldOfAnSa) {
                            "mtu",
                            "--name",
                            "mine",
-                           "--check-source"},
+                           "--check-source",
+                           "--initial-sequence",
+                           "4294967296"},
                           "00112233445566778899aabbccddeeff00010203\n");
   ASSERT_EQ(ended.status, 0) << ended.errors;
   EXPECT_EQ(ended.output, "SA in 0x00001001 added to tunnel tun1\n");
@@ -221,11 +224,28 @@ TEST_F(CommandLineTest, WritesACaptureAndItsSummary) {
   const Ended ended = Run({"capture", "port", "wan0", "--count", "2", "--write", file});
   EXPECT_EQ(ended.status, 0) << ended.errors;
   EXPECT_THAT(ended.errors, StartsWith("2 packets captured, 1 lost"));
+  std::ifstream stream(file);
   std::string written;
-  std::getline(std::ifstream(file), written);
+  std::getline(stream, written);
   EXPECT_EQ(written, "head tail");
   unlink(file.c_str());
   EXPECT_EQ(Run({"capture", "port", "--write", "-"}).output, "head tail");
+}
+
+TEST_F(CommandLineTest, LeavesTheFileAloneWhenACaptureIsRefused) {
+  Serve([](const auto&) {
+    control::Reply reply;
+    reply.mutable_error()->set_message("there is no port named wan9");
+    return std::vector{reply};
+  });
+  const std::string file = daemon_->path() + ".pcapng";
+  std::ofstream(file) << "yesterday";
+  EXPECT_EQ(Run({"capture", "port", "wan9", "--write", file}).status, 1);
+  std::ifstream stream(file);
+  std::string kept;
+  std::getline(stream, kept);
+  EXPECT_EQ(kept, "yesterday");
+  unlink(file.c_str());
 }
 
 TEST(UsageTest, NamesTheWordThatWasMeant) {
