@@ -23,7 +23,8 @@ enum class IpClass : uint8_t {
 IpClass ClassifyIp(const GatewaySettings& settings, Packet* packet, unsigned offset,
                    uint8_t flags = 0);
 
-// Empties `received`, the frames of one port, into the lanes esp, ip and punt.
-void RunClassify(StageContext& context, uint16_t port);
+// Empties `received`, the frames of one port, into the lanes esp, ip and punt. Returns how many
+// bytes they had.
+uint64_t RunClassify(StageContext& context, uint16_t port);
 
 }  // namespace penstock

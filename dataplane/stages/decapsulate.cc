@@ -2,7 +2,7 @@
 
 #include <immintrin.h>
 
-#include "dataplane/stages/classify.h"
+#include "dataplane/stages/classify_ip.h"
 #include "dataplane/stages/ecn.h"
 #include "dataplane/stages/slow_path.h"
 #include "dataplane/stages/tcp_syn.h"
@@ -67,7 +67,7 @@ struct SelectorPorts {
   bool known = false;
 };
 
-SelectorPorts PortsOf(Packet* packet, const PacketNotes& notes) {
+SelectorPorts SelectorPortsOf(Packet* packet, const PacketNotes& notes) {
   if ((notes.flags & kPacketFragment) != 0 ||
       notes.l4_offset + 4u > notes.l3_offset + notes.l3_length ||
       notes.l4_offset + 4u > packet->data_len) {
@@ -77,7 +77,7 @@ SelectorPorts PortsOf(Packet* packet, const PacketNotes& notes) {
   switch (notes.protocol) {
     case kProtocolTcp:
     case kProtocolUdp:
-    case 132:  // SCTP
+    case kProtocolSctp:
       return {l4[0].ToHost(), l4[1].ToHost(), true};
     case kProtocolIcmp:
     case kProtocolIcmpv6:
@@ -93,7 +93,7 @@ bool WithinSelectors(Packet* packet, const PacketNotes& notes, const InboundSa& 
       v4 ? IpAddress::V4(&Ipv4Of(packet).source) : IpAddress::V6(Ipv6Of(packet).source);
   const IpAddress destination =
       v4 ? IpAddress::V4(&Ipv4Of(packet).destination) : IpAddress::V6(Ipv6Of(packet).destination);
-  const SelectorPorts ports = PortsOf(packet, notes);
+  const SelectorPorts ports = SelectorPortsOf(packet, notes);
   for (const Selector& selector : sa.selectors) {
     if (selector.Matches(source, destination, notes.protocol, ports.source, ports.destination,
                          ports.known)) {
@@ -126,7 +126,7 @@ DropReason Decapsulate(StageContext& context, Packet* packet, const InboundSa& s
   packet->data_len = static_cast<uint16_t>(end);
   const uint8_t outer_class = notes.traffic_class;
   const uint16_t outer_offset = notes.esp_offset;
-  const IpClass inner = ClassifyIp(context.tables.settings, packet, offset);
+  const IpClass inner = ClassifyIpInline(context.tables.settings, packet, offset, 0);
   if (inner >= IpClass::kMalformed || notes.version != (next_header == kProtocolIpv4 ? 4 : 6))
       [[unlikely]] {
     notes.esp_offset = outer_offset;

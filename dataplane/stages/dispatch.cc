@@ -1,4 +1,5 @@
 #include "dataplane/stages/ecn.h"
+#include "dataplane/stages/lane_writer.h"
 #include "dataplane/stages/local.h"
 #include "dataplane/stages/slow_path.h"
 #include "dataplane/stages/stages.h"
@@ -99,7 +100,7 @@ void Refuse(StageContext& context, Packet* packet, NextHopKind kind) {
   }
 }
 
-void DispatchOne(StageContext& context, Packet* packet) {
+inline void DispatchOne(StageContext& context, Packet* packet, LaneWriter& tunnel) {
   PacketNotes& notes = NotesOf(packet);
   const NextHop& next_hop = context.tables.next_hops[notes.next_hop];
   if (next_hop.kind == NextHopKind::kLocal) {
@@ -119,7 +120,7 @@ void DispatchOne(StageContext& context, Packet* packet) {
   }
   if (next_hop.kind == NextHopKind::kTunnel) {
     notes.next_hop = next_hop.tunnel;
-    context.tunnel.Push(packet);
+    tunnel.Push(packet);
   } else {
     ForwardToPort(context, packet, notes, next_hop.port);
   }
@@ -128,8 +129,9 @@ void DispatchOne(StageContext& context, Packet* packet) {
 }  // namespace
 
 void RunDispatch(StageContext& context) {
+  LaneWriter tunnel(context.tunnel, context.ip.count);
   for (Packet* packet : context.ip) {
-    DispatchOne(context, packet);
+    DispatchOne(context, packet, tunnel);
   }
   context.ip.Clear();
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr unsigned kWide = 16;
 constexpr unsigned kEspHeader = sizeof(EspHeader);
+constexpr unsigned kEthernet = sizeof(EthernetHeader);
 
 // RFC 4303 2.4.
 alignas(16) constexpr uint8_t kPadding[kWide] = {1, 2,  3,  4,  5,  6,  7,  8,
@@ -125,10 +126,12 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
   }
   for (unsigned i = 0; i < run.count; ++i, ++sequence) {
     Packet* packet = run.packets[i];
-    const PacketNotes& notes = NotesOf(packet);
+    PacketNotes& notes = NotesOf(packet);
     const unsigned payload = run.payload[i];
-    uint8_t* inner = DataAt(packet, notes.l3_offset);
-    const unsigned text = WriteTrailer(inner + payload, payload, shape.block, notes.version);
+    const unsigned inner_offset = notes.l3_offset;
+    const uint8_t inner_version = notes.version;
+    uint8_t* inner = DataAt(packet, inner_offset);
+    const unsigned text = WriteTrailer(inner + payload, payload, shape.block, inner_version);
     uint8_t* start = inner - front;
     CopyTemplate(start, shape);
     const unsigned total = front + text + shape.icv_length;
@@ -138,7 +141,7 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
       PatchIpv6(start, total, traffic_class);
     } else {
       PatchIpv4(start, shape, total, traffic_class, static_cast<uint16_t>(identification + i),
-                OuterFragmentField(shape, inner, notes.version));
+                OuterFragmentField(shape, inner, inner_version));
     }
     if constexpr (kUdp) {
       Store(start + kIpHeader + 4, SwapBytes(static_cast<uint16_t>(total - kIpHeader)));
@@ -148,9 +151,15 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
     if (shape.aead) {
       Store(esp + kEspHeader, SwapBytes(shape.iv_base + sequence));
     }
-    packet->data_off = static_cast<uint16_t>(packet->data_off + notes.l3_offset - front);
-    packet->data_len = static_cast<uint16_t>(total);
-    packet->pkt_len = total;
+    const unsigned grow =
+        front + kEthernet - inner_offset;  // modulo 2^32, as data_off is modulo 2^16
+    packet->data_off = static_cast<uint16_t>(packet->data_off - grow);
+    packet->data_len = static_cast<uint16_t>(total + kEthernet);
+    packet->pkt_len = total + kEthernet;
+    notes.l3_offset = kEthernet;
+    notes.l3_length = static_cast<uint16_t>(total);
+    notes.next_hop = run.next_hop;
+    notes.version = kOuterV6 ? 6 : 4;
     Job& job = jobs[i];
     job.key = shape.key;
     job.esp = esp;
@@ -174,8 +183,9 @@ void Encapsulate(const OutboundRun& run, uint64_t sequence, Job* jobs) {
 }
 
 void WriteUdpChecksumV6(Packet* packet) {
-  auto* ip = DataAt<rte_ipv6_hdr>(packet);
-  auto* udp = DataAt<rte_udp_hdr>(packet, sizeof(rte_ipv6_hdr));
+  const unsigned offset = NotesOf(packet).l3_offset;
+  auto* ip = DataAt<rte_ipv6_hdr>(packet, offset);
+  auto* udp = DataAt<rte_udp_hdr>(packet, offset + sizeof(rte_ipv6_hdr));
   udp->dgram_cksum = 0;
   udp->dgram_cksum = rte_ipv6_udptcp_cksum(ip, udp);
 }

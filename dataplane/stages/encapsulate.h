@@ -24,9 +24,9 @@ inline unsigned FrontRoom(const OutboundSa& sa) {
   return sa.header_length + sa.iv_length + static_cast<unsigned>(sizeof(EthernetHeader));
 }
 
-// Writes everything but the ICV (and CBC's IV) of every packet, which then starts at its outer IP
-// header; the packets get the sequence numbers from `sequence` on. jobs[i] becomes packet i's. The
-// notes keep describing the inner packet.
+// Writes everything but the ICV (and CBC's IV) of every packet. The packets get the sequence
+// numbers from `sequence` on; jobs[i] becomes packet i's. The notes then describe the outer
+// packets, in front of which there is room for the link header.
 void Encapsulate(const OutboundRun& run, uint64_t sequence, Job* jobs);
 
 // The checksum of an outer UDP header over IPv6, once everything behind it is final. RFC 6935 would

@@ -16,8 +16,7 @@ namespace {
 
 // What is left to do for a run once its jobs are encrypted.
 struct SealedRun {
-  OutboundSa* sa;
-  uint32_t next_hop;
+  const OutboundSa* sa;
   unsigned count;
 };
 
@@ -236,32 +235,22 @@ void AddRun(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id,
   OfferRun(context, {run.packets, run.count}, tunnel_id);
   CountRun(context, *sa, tunnel_id, {run.packets, run.count});
   Encapsulate(run, block.first, context.jobs + burst.jobs);
-  burst.run[burst.runs++] = {sa, run.next_hop, run.count};
+  burst.run[burst.runs++] = {sa, run.count};
   burst.jobs += run.count;
-}
-
-// The notes now describe the outer packet.
-inline void NoteOuter(Packet* packet, uint32_t next_hop, bool v6) {
-  PacketNotes& notes = NotesOf(packet);
-  notes.l3_offset = 0;
-  notes.l3_length = packet->data_len;
-  notes.version = v6 ? 6 : 4;
-  notes.next_hop = next_hop;
 }
 
 void PassOn(StageContext& context, EncryptBurst& burst) {
   LaneWriter forward(context.forward, burst.jobs);
   unsigned index = 0;
   for (const SealedRun& run : std::span(burst.run, burst.runs)) {
-    const bool v6 = (run.sa->flags & kSaOuterV6) != 0;
-    const bool checksum = v6 && (run.sa->flags & kSaUdp) != 0;
+    constexpr uint16_t kUdpOverV6 = kSaOuterV6 | kSaUdp;
+    const bool checksum = (run.sa->flags & kUdpOverV6) == kUdpOverV6;
     for (const unsigned end = index + run.count; index < end; ++index) {
       Packet* packet = burst.packets[index];
       if (!context.jobs[index].ok) [[unlikely]] {
         DropOutbound(context, packet, DropReason::kCryptoFailed, run.sa->tunnel);
         continue;
       }
-      NoteOuter(packet, run.next_hop, v6);
       if (checksum) {
         WriteUdpChecksumV6(packet);
       }

@@ -92,21 +92,23 @@ inline DropReason PrepareJob(StageContext& context, const InboundSa& sa, Packet*
   return DropReason::kCount;
 }
 
-void FindSas(const Sad& sad, const Lane& lane) {
+// The SA of each packet, or null. Neighbours with the same SPI share one lookup.
+void FindSas(const Sad& sad, const Lane& lane, InboundSa** sas) {
+  Be32 spis[kBurst];
   for (unsigned i = 0; i < lane.count; ++i) {
     Packet* packet = lane.packets[i];
-    sad.Prefetch(DataAt<EspHeader>(packet, NotesOf(packet).esp_offset)->spi);
+    spis[i] = DataAt<EspHeader>(packet, NotesOf(packet).esp_offset)->spi;
+    sad.Prefetch(spis[i]);
   }
-  const InboundSa* previous = nullptr;
   for (unsigned i = 0; i < lane.count; ++i) {
-    Packet* packet = lane.packets[i];
-    PacketNotes& notes = NotesOf(packet);
-    InboundSa* sa = sad.Find(DataAt<EspHeader>(packet, notes.esp_offset)->spi);
-    notes.inbound = sa;
-    if (sa != previous) {
-      rte_prefetch0(sa);
-      rte_prefetch0(reinterpret_cast<const uint8_t*>(sa) + kCacheLine);
-      previous = sa;
+    if (i != 0 && spis[i] == spis[i - 1]) [[likely]] {
+      sas[i] = sas[i - 1];
+      continue;
+    }
+    sas[i] = sad.Find(spis[i]);
+    if (sas[i] != nullptr) {
+      rte_prefetch0(sas[i]);
+      rte_prefetch0(&sas[i]->replay);
     }
   }
 }
@@ -115,31 +117,30 @@ void FindSas(const Sad& sad, const Lane& lane) {
 
 void RunInboundSa(StageContext& context) {
   Lane& lane = context.esp;
-  FindSas(context.tables.sad, lane);
+  InboundSa* sas[kBurst];
+  FindSas(context.tables.sad, lane, sas);
   unsigned kept = 0;
-  {
-    LaneWriter ip(context.ip, lane.count);
-    for (Packet* packet : lane) {
-      PacketNotes* notes = &NotesOf(packet);
-      const InboundSa* sa = notes->inbound;
-      if (sa == nullptr || !IsForUs(*sa, packet, *notes)) [[unlikely]] {
-        ip.Push(packet);  // in transit, or no_sa once routing says that it is ours
-        continue;
-      }
-      if (packet->nb_segs > 1) [[unlikely]] {
-        packet = MakeLinear(context, packet, kHeadroom, 0);
-        if (packet == nullptr) {
-          continue;
-        }
-        notes = &NotesOf(packet);
-      }
-      const DropReason reason = PrepareJob(context, *sa, packet, *notes, context.jobs[kept]);
-      if (reason != DropReason::kCount) [[unlikely]] {
-        DropInbound(context, packet, reason, sa->tunnel);
-        continue;
-      }
-      lane.packets[kept++] = packet;
+  LaneWriter ip(context.ip, lane.count);
+  for (unsigned i = 0; i < lane.count; ++i) {
+    Packet* packet = lane.packets[i];
+    InboundSa* sa = sas[i];
+    if (sa == nullptr || !IsForUs(*sa, packet, NotesOf(packet))) [[unlikely]] {
+      ip.Push(packet);  // in transit, or no_sa once routing says that it is ours
+      continue;
     }
+    if (packet->nb_segs > 1) [[unlikely]] {
+      packet = MakeLinear(context, packet, kHeadroom, 0);
+      if (packet == nullptr) {
+        continue;
+      }
+    }
+    const DropReason reason = PrepareJob(context, *sa, packet, NotesOf(packet), context.jobs[kept]);
+    if (reason != DropReason::kCount) [[unlikely]] {
+      DropInbound(context, packet, reason, sa->tunnel);
+      continue;
+    }
+    NotesOf(packet).inbound = sa;
+    lane.packets[kept++] = packet;
   }
   lane.count = kept;
 }

@@ -61,11 +61,7 @@ bool Refill(StageContext& context) {
   return false;
 }
 
-void CountReceived(WorkerCounters& counters, uint16_t port, Packet** packets, unsigned count) {
-  uint64_t bytes = 0;
-  for (unsigned i = 0; i < count; ++i) {
-    bytes += packets[i]->pkt_len;
-  }
+void CountReceived(WorkerCounters& counters, uint16_t port, unsigned count, uint64_t bytes) {
   counters.received.Add(count);
   counters.bursts.Add(1);
   counters.burst_packets.Add(count);
@@ -117,7 +113,7 @@ void AcceptInner(StageContext& context, Packet* packet) {
 unsigned PollInputs(Pipeline& pipeline) {
   WorkerContext& worker = pipeline.context().worker;
   unsigned handled = 0;
-  Packet* packets[kBurst];
+  Packet** packets = pipeline.context().received.packets;
   for (unsigned i = 0; i < worker.input_count; ++i) {
     const InputQueue& input = worker.inputs[i];
     unsigned count = 0;
@@ -189,12 +185,14 @@ unsigned Pipeline::Poll() {
 }
 
 void Pipeline::ProcessFrames(uint16_t port, Packet** packets, unsigned count) {
-  CountReceived(context_.worker.counters, port, packets, count);
   OfferReceived(context_.worker, port, packets, count);
-  std::copy_n(packets, count, context_.received.packets);
+  if (packets != context_.received.packets) {
+    std::copy_n(packets, count, context_.received.packets);
+  }
   context_.received.count = count;
-  Step(context_, Stage::kClassify, count,
-       [port](StageContext& context) { RunClassify(context, port); });
+  Step(context_, Stage::kClassify, count, [port, count](StageContext& context) {
+    CountReceived(context.worker.counters, port, count, RunClassify(context, port));
+  });
   RunLanes();
 }
 
