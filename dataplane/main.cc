@@ -20,6 +20,7 @@
 #include "dataplane/control/privileges.h"
 #include "dataplane/control/server.h"
 #include "dataplane/runtime/eal.h"
+#include "dataplane/runtime/port_device.h"
 #include "ike_bridge/sa_server.h"
 
 namespace penstock {
@@ -33,7 +34,8 @@ struct Options {
 
 bool NeedsPhysicalAccess(const config::Gateway& config) {
   for (const config::Port& port : config.ports()) {
-    if (port.device().find(',') == std::string::npos || port.device().starts_with("af_xdp")) {
+    const Result<PortDevice> device = ParsePortDevice(port.device());
+    if (device && (device->driver == "pci" || device->driver == "af_xdp")) {
       return true;
     }
   }

@@ -6,15 +6,13 @@
 
 #include <algorithm>
 
+#include "dataplane/runtime/port_device.h"
+
 namespace penstock {
 namespace {
 
 // Ethernet with a VLAN tag and checksum, and what drivers add: see MakePacketPool.
 constexpr uint32_t kFrameOverhead = 118;
-
-bool IsPciAddress(const std::string& device) {
-  return device.find(',') == std::string::npos && device.find(':') != std::string::npos;
-}
 
 Result<IpAddress> OptionalAddress(const std::string& text) {
   return text.empty() ? Result<IpAddress>(IpAddress()) : IpAddress::Parse(text);
@@ -52,7 +50,8 @@ EalConfig EalConfigOf(const config::Gateway& gateway) {
   eal.memory_mebibytes = workers.memory();
   eal.extra.assign(workers.eal().begin(), workers.eal().end());
   for (const config::Port& port : gateway.ports()) {
-    if (IsPciAddress(port.device())) {
+    const Result<PortDevice> device = ParsePortDevice(port.device());
+    if (device && device->driver == "pci") {
       eal.pci_devices.push_back(port.device());
     }
   }

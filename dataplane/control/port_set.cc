@@ -50,6 +50,7 @@ Status PortSet::OpenMirrors(Model& model, HostPath& host_path) {
   for (Entry& entry : ports_) {
     const uint16_t index = entry.port->index();
     model.sas.SetPortMtu(index, entry.spec.config.mtu);
+    model.sas.SetPortUp(index, entry.up);
     model.neighbors.SetPortMac(index, entry.port->mac());
     Status opened;
     if (entry.spec.config.mirror) {
@@ -116,6 +117,7 @@ void PortSet::PollLinks(Model& model, WorkerSet& workers) {
         next_hops.SetAlive(next_hop, up);
       }
     }
+    model.sas.SetPortUp(index, up);
     GatewayEvent event;
     event.kind = up ? "port_up" : "port_down";
     event.port = entry.spec.config.name;

@@ -316,6 +316,19 @@ void SaSet::RefreshOuter(OutboundRecord& record) {
       OverheadOf(*sa.config.suite, sa.config.destination.family(), sa.config.udp_encapsulation);
   sa.inner_mtu.store(static_cast<uint16_t>(InnerMtu(mtu, overhead)), std::memory_order_relaxed);
   tunnel->outer_problem = outer.problem;
+  tunnel->port_down = ports_down_.contains(outer.port);
+  if (tunnel->port_down && tunnel->outer_problem.empty()) {
+    tunnel->outer_problem = "the port to the peer is down";
+  }
+}
+
+void SaSet::SetPortUp(uint16_t port, bool up) {
+  if (up) {
+    ports_down_.erase(port);
+  } else {
+    ports_down_.insert(port);
+  }
+  RefreshOuter();
 }
 
 void SaSet::RefreshOuter() {

@@ -68,6 +68,8 @@ class SaSet {
   void SetListener(SaEvents* listener) { listener_ = listener; }
   // The largest IP packet of a port, for the MTU of tunnels.
   void SetPortMtu(uint16_t port, uint16_t mtu) { port_mtu_[port] = mtu; }
+  // A port lost or got its link: tunnels that leave by it give way to others of their groups.
+  void SetPortUp(uint16_t port, bool up);
 
   Result<uint32_t> ReserveSpi();
   // Gives back a reserved SPI that no SA has taken. kNotFound.
@@ -121,6 +123,7 @@ class SaSet {
   EventSink events_;
   SaEvents* listener_ = nullptr;
   std::map<uint16_t, uint16_t> port_mtu_;
+  std::set<uint16_t> ports_down_;
   std::map<SaName, OutboundRecord> outbound_;
   std::map<uint32_t, Origin> inbound_;  // by SPI; the SAD owns the SAs
   std::set<uint32_t> reserved_;

@@ -209,9 +209,10 @@ void TunnelSet::Refresh(uint32_t id) {
                              : tunnel.mtu.load(std::memory_order_relaxed);
   }
   SetMtu(*record, mtu);
+  // Other members of a group take over at once while the way out is down.
+  tables_.next_hops.SetAlive(record->next_hop, live && !record->port_down);
   if (live != record->up) {
     record->up = live;
-    tables_.next_hops.SetAlive(record->next_hop, live);
     Tell(*record, live ? "tunnel_up" : "tunnel_down",
          live ? fmt::format("tunnel {} is up", config.name)
               : fmt::format("tunnel {} is down: {}", config.name, StateOf(*record)));

@@ -110,12 +110,12 @@ Result<bool> ChooseHugepages(const EalConfig& config) {
   }
   if (config.hugepages == Hugepages::kYes) {
     return Fail(Errc::kExhausted,
-                "2 MiB hugepages: {} MiB wanted, {} free; set dataplane.hugepages: no, or reserve "
+                "2 MiB hugepages: {} MiB wanted, {} free; set workers.hugepages: no, or reserve "
                 "with sysctl vm.nr_hugepages={}",
                 wanted, free, (wanted + 1) / 2);
   }
   if (const uint64_t available = AvailableMebibytes(); available < wanted) {
-    return Fail(Errc::kExhausted, "memory: {} MiB wanted, {} available; set dataplane.memory lower",
+    return Fail(Errc::kExhausted, "memory: {} MiB wanted, {} available; set workers.memory lower",
                 wanted, available);
   }
   return false;

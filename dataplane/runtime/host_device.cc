@@ -24,18 +24,6 @@ Status SetMtu(int socket, const std::string& name, uint16_t mtu) {
   return {};
 }
 
-Status SetMac(int socket, const std::string& name, const MacAddress& mac) {
-  ifreq request = {};
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-  memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), mac.bytes.size());
-  if (ioctl(socket, SIOCSIFHWADDR, &request) != 0) {
-    return Fail(Errc::kInvalidArgument, "device {}: MAC address {}: {}", name, mac.ToString(),
-                strerror(errno));
-  }
-  return {};
-}
-
 // Opens a new device. Without IFF_VNET_HDR Linux finishes checksums and segments before it hands
 // packets over, so that what is read can go on the wire as it is.
 Result<int> OpenTunTap(const std::string& name, short mode) {
@@ -68,6 +56,21 @@ Result<int> OpenTunTap(const std::string& name, short mode) {
 
 }  // namespace
 
+Status SetInterfaceMac(const std::string& name, const MacAddress& mac) {
+  ifreq request = {};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), mac.bytes.size());
+  const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int error = ioctl(control, SIOCSIFHWADDR, &request) == 0 ? 0 : errno;
+  close(control);
+  if (error != 0) {
+    return Fail(Errc::kInvalidArgument, "device {}: MAC address {}: {}", name, mac.ToString(),
+                strerror(error));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<HostDevice>> HostDevice::Open(const std::string& name, bool tap,
                                                      const MacAddress* mac, uint16_t mtu) {
   const Result<int> descriptor = OpenTunTap(name, static_cast<short>(tap ? IFF_TAP : IFF_TUN));
@@ -80,7 +83,7 @@ Result<std::unique_ptr<HostDevice>> HostDevice::Open(const std::string& name, bo
   device->name_ = name;
   device->tap_ = tap;
   const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  Status status = mac == nullptr ? Status() : SetMac(control, name, *mac);
+  Status status = mac == nullptr ? Status() : SetInterfaceMac(name, *mac);
   if (status) {
     status = SetMtu(control, name, mtu);
   }

@@ -38,4 +38,7 @@ class HostDevice {
   bool tap_ = false;
 };
 
+// Gives an interface of this network namespace another link address.
+Status SetInterfaceMac(const std::string& name, const MacAddress& mac);
+
 }  // namespace penstock

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "dataplane/base/log.h"
 
@@ -94,6 +95,7 @@ Result<std::unique_ptr<InterfaceGuard>> InterfaceGuard::Claim(
                 interface);
   }
   std::unique_ptr<InterfaceGuard> guard(new InterfaceGuard(interface));
+  guard->index_ = if_nametoindex(interface.c_str());
   Status status = guard->Reserve();
   if (status && options.block_input) {
     status = guard->BlockInput();
@@ -112,8 +114,20 @@ Result<std::unique_ptr<InterfaceGuard>> InterfaceGuard::Claim(
   return guard;
 }
 
+bool InterfaceGuard::LinkUp() {
+  ifreq request = RequestFor(interface_);
+  if (gone_ || if_nametoindex(interface_.c_str()) != index_) {
+    if (!std::exchange(gone_, true)) {
+      Log("ports").error("interface {} is gone; restart penstockd when it is back", interface_);
+    }
+    return false;
+  }
+  return ioctl(control_, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0 &&
+         (request.ifr_flags & IFF_RUNNING) != 0;
+}
+
 InterfaceGuard::~InterfaceGuard() {
-  if (if_nametoindex(interface_.c_str()) != 0) {
+  if (if_nametoindex(interface_.c_str()) == index_) {
     ifreq request = RequestFor(interface_);
     if (was_down_ && ioctl(control_, SIOCGIFFLAGS, &request) == 0) {
       request.ifr_flags = static_cast<short>(request.ifr_flags & ~IFF_UP);

@@ -37,6 +37,9 @@ class InterfaceGuard {
   InterfaceGuard& operator=(const InterfaceGuard&) = delete;
 
   const std::string& interface() const { return interface_; }
+  // True while the interface is up and has a carrier. One that was deleted is down for good, even
+  // if another of its name comes: sockets stay bound to the old one. Logged once.
+  bool LinkUp();
   // The netdev table that holds the dropping chain, e.g. "penstock_eth1".
   static std::string TableName(const std::string& interface);
 
@@ -50,6 +53,8 @@ class InterfaceGuard {
   void TurnOffOffloads();
 
   std::string interface_;
+  unsigned index_ = 0;    // in the kernel
+  bool gone_ = false;
   int reservation_ = -1;  // bound abstract socket: the claim, gone when the process is
   int control_ = -1;      // any socket, for ioctl
   bool blocked_ = false;

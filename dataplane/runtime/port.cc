@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "dataplane/base/log.h"
+#include "dataplane/runtime/host_device.h"
 #include "dataplane/runtime/port_device.h"
 
 namespace penstock {
@@ -95,7 +96,7 @@ Result<rte_mempool*> MakePacketPool(const std::string& name, unsigned packets, u
     const uint64_t bytes = uint64_t{packets} * (size + RTE_PKTMBUF_HEADROOM + sizeof(Packet) + 128);
     return Fail(Errc::kExhausted,
                 "packet pool {}: {} packets of {} bytes need about {} MiB: {}; raise "
-                "dataplane.memory or lower the number of packets",
+                "workers.memory or lower the number of packets",
                 name, packets, size, bytes >> 20, rte_strerror(rte_errno));
   }
   return pool;
@@ -260,7 +261,19 @@ Status Port::Start() {
   }
   // Routing protocols and neighbour discovery need multicast; not every driver has the switch.
   rte_eth_allmulticast_enable(ethdev_);
-  return {};
+  return SeparateTapMac();
+}
+
+// A tap port has two ends: ours and the device in Linux. DPDK gives both the same address, and Linux
+// takes frames to an address of its own for itself instead of passing them over a bridge.
+Status Port::SeparateTapMac() {
+  const Result<PortDevice> device = ParsePortDevice(config_.device);
+  if (!device || device->driver != "tap" || device->interface.empty()) {
+    return {};
+  }
+  MacAddress address = mac();
+  address.bytes[5] ^= 1;
+  return SetInterfaceMac(device->interface, address);
 }
 
 MacAddress Port::mac() const {
@@ -273,6 +286,10 @@ MacAddress Port::mac() const {
 }
 
 bool Port::link_up() const {
+  // af_packet and af_xdp say "up" whatever happens to their interface.
+  if (guard_ != nullptr && !guard_->LinkUp()) {
+    return false;
+  }
   rte_eth_link link = {};
   return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
@@ -286,7 +303,7 @@ std::string Port::driver() const {
 
 std::string Port::link_text() const {
   rte_eth_link link = {};
-  if (rte_eth_link_get_nowait(ethdev_, &link) != 0 || link.link_status != RTE_ETH_LINK_UP) {
+  if (!link_up() || rte_eth_link_get_nowait(ethdev_, &link) != 0) {
     return "down";
   }
   return fmt::format("{} {} duplex", rte_eth_link_speed_to_str(link.link_speed),

@@ -65,6 +65,7 @@ class Port {
   Status Configure(unsigned workers, rte_mempool* pool);
   Status SetUpQueues(uint16_t descriptors, rte_mempool* pool);
   Status Start();
+  Status SeparateTapMac();
 
   PortConfig config_;
   uint16_t index_ = 0;
