@@ -50,10 +50,13 @@ def _hmac(name, cipher, key, block, hmac, tshark):
     return Suite(name, cipher, scapy_name, key, integrity_key, block, icv, block or 4, tshark, tshark_hmac)
 
 
-SUITES = [_aead(f"aes-gcm-16-{bits}", "AES-GCM", bits // 8, "AES-GCM with 16 octet ICV [RFC4106]") for bits in (128, 192, 256)]
+GCM = "AES-GCM with 16 octet ICV [RFC4106]"
+SUITES = [_aead(f"aes-gcm-16-{bits}", "AES-GCM", bits // 8, GCM) for bits in (128, 192, 256)]
 SUITES.append(_aead("chacha20-poly1305", "CHACHA20-POLY1305", 32))
 SUITES += [
-    _hmac(f"aes-cbc-{bits}-{hmac}", "AES-CBC", bits // 8, 16, hmac, "AES-CBC [RFC3602]") for bits in (128, 192, 256) for hmac in HMACS
+    _hmac(f"aes-cbc-{bits}-{hmac}", "AES-CBC", bits // 8, 16, hmac, "AES-CBC [RFC3602]")
+    for bits in (128, 192, 256)
+    for hmac in HMACS
 ]
 SUITES += [_aead(f"aes-gmac-{bits}", "AES-GMAC", bits // 8) for bits in (128, 192, 256)]
 SUITES += [_hmac(f"null-{hmac}", "NULL", 0, 0, hmac, "NULL") for hmac in HMACS]

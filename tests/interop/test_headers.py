@@ -79,18 +79,16 @@ def test_dont_fragment_goes_out(testbed, mode):
 def test_fragments_of_esp_are_put_together(testbed, outer, udp, order):
     """A path with a small MTU between the gateways (RFC 4303 3.4.1)."""
     pair = testbed.sa_pair(outer=outer, udp=udp)
-    for size in (1400, 3000):
-        packet = from_far(pair, 4, min(size, 1400))
+    for size in (1000, 1400):
+        packet = from_far(pair, 4, size)
         whole = header_of(pair.sender.seal(packet))
         if outer == 4:
             whole.id = size
             del whole.chksum
             pieces = [bytes(piece) for piece in fragment(whole, 400)]
         else:
-            size_of_payload = len(bytes(whole.payload))
             bare = IPv6(src=whole.src, dst=whole.dst) / IPv6ExtHdrFragment(id=size, nh=whole.nh) / bytes(whole.payload)
             pieces = [bytes(piece) for piece in fragment6(bare, 500)]
-            assert size_of_payload > 1400
         assert len(pieces) > 2
         if order == "backward":
             pieces.reverse()

@@ -166,8 +166,11 @@ class Testbed:
             station.clear()
 
     def close(self):
-        """Ends the gateway."""
-        self.lab.close()
+        """Ends the gateway, which must go in peace."""
+        try:
+            assert self.gateway.stop() == 0, self.lab.logs()
+        finally:
+            self.lab.close()
 
 
 def _bytes(address):
