@@ -43,8 +43,8 @@ void FillLastDrop(Gateway& gateway, const LastDrop& last, control::LastDrop& out
   }
 }
 
-// What share of its time a worker was busy since the last answer.
-double BusyShare(const WorkerContext& worker) {
+// What share of its time a worker was busy since the last answer, at first since the start.
+double BusyShare(const Gateway& gateway, const WorkerContext& worker) {
   struct Sample {
     uint64_t tsc = 0;
     uint64_t busy = 0;
@@ -54,11 +54,14 @@ double BusyShare(const WorkerContext& worker) {
   Sample& sample = samples[&worker];
   const uint64_t now = rte_rdtsc();
   const uint64_t busy = worker.counters.busy_cycles.Read();
+  if (sample.tsc == 0) {
+    const int64_t up = SystemClock().Now().count() - gateway.started_nanoseconds();
+    sample.tsc = now - static_cast<uint64_t>(static_cast<double>(up) / 1e9 *
+                                             static_cast<double>(rte_get_tsc_hz()));
+  }
   if (now - sample.tsc > rte_get_tsc_hz() / 10) {
-    if (sample.tsc != 0) {
-      sample.share = std::min(
-          1.0, static_cast<double>(busy - sample.busy) / static_cast<double>(now - sample.tsc));
-    }
+    sample.share = std::min(
+        1.0, static_cast<double>(busy - sample.busy) / static_cast<double>(now - sample.tsc));
     sample.tsc = now;
     sample.busy = busy;
   }
@@ -172,7 +175,7 @@ control::Workers ShowWorkers(Gateway& gateway) {
     out.set_id(worker->id);
     const bool bound = config.pin() && static_cast<int>(worker->id) < config.cpus_size();
     out.set_cpu(bound ? static_cast<int>(config.cpus(static_cast<int>(worker->id))) : -1);
-    out.set_busy_share(BusyShare(*worker));
+    out.set_busy_share(BusyShare(gateway, *worker));
     out.set_polls(counters.polls.Read());
     out.set_idle_polls(counters.idle_polls.Read());
     out.set_sleeps(counters.sleeps.Read());
