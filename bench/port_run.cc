@@ -1,8 +1,9 @@
 #include "bench/port_run.h"
 
-#include <fcntl.h>
 #include <pcap/pcap.h>
+#include <pthread.h>
 #include <rte_cycles.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@
 namespace penstock {
 namespace {
 
-constexpr auto kWindow = std::chrono::milliseconds(50);
+constexpr auto kWindow = std::chrono::milliseconds(100);
 constexpr double kWarmUpSeconds = 0.3;
 constexpr unsigned kOuterHeaders = 128;
 constexpr int kSnapLength = 65535;
@@ -124,9 +125,13 @@ struct PortWorker {
   unsigned index = 0;
   bool io = false;
   const std::atomic<bool>* stop = nullptr;
+  clockid_t clock = 0;  // of its thread's processor time
+  std::atomic<bool> running{false};
 
   static int Main(void* argument) {
     auto& self = *static_cast<PortWorker*>(argument);
+    pthread_getcpuclockid(pthread_self(), &self.clock);
+    self.running = true;
     RunWorkerLoop(self.site->worker(self.index), self.site->tables().epoch,
                   {.polling = Polling::kBusy}, *self.stop, -1,
                   self.io ? PollIo : Pipeline::PollFunction,
@@ -147,51 +152,72 @@ struct PortWorker {
   }
 };
 
-uint64_t Sent(Site& site) {
-  uint64_t sent = 0;
-  for (unsigned i = 0; i < site.workers(); ++i) {
-    sent += site.worker(i).counters.sent.Read();
+// What all workers have done so far.
+struct Work {
+  uint64_t packets = 0;
+  double seconds = 0;  // of processor time: what else ran on the core is not counted
+};
+
+Work WorkOf(const std::vector<PortWorker>& workers) {
+  Work work;
+  for (const PortWorker& worker : workers) {
+    timespec time = {};
+    clock_gettime(worker.clock, &time);
+    work.seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+    work.packets += worker.site->worker(worker.index).counters.sent.Read();
   }
-  return sent;
+  return work;
 }
 
-// Cycles per packet and worker of each window.
-std::vector<double> Watch(Site& site, double seconds, uint64_t& packets) {
+// Cycles per packet and worker of each window; adds to `packets`.
+std::vector<double> Watch(const std::vector<PortWorker>& workers, double seconds,
+                          uint64_t& packets) {
+  const auto hertz = static_cast<double>(rte_get_tsc_hz());
+  const uint64_t end = rte_rdtsc() + static_cast<uint64_t>(seconds * hertz);
   std::vector<double> samples;
-  uint64_t now = rte_rdtsc();
-  const uint64_t end = now + static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
-  uint64_t sent = Sent(site);
-  const uint64_t first = sent;
-  while (now < end) {
+  Work before = WorkOf(workers);
+  while (rte_rdtsc() < end) {
     std::this_thread::sleep_for(kWindow);
-    const uint64_t sent_now = Sent(site);
-    const uint64_t tsc = rte_rdtsc();
-    if (sent_now != sent) {
-      samples.push_back(static_cast<double>(tsc - now) * site.workers() /
-                        static_cast<double>(sent_now - sent));
+    const Work work = WorkOf(workers);
+    if (work.packets != before.packets) {
+      samples.push_back((work.seconds - before.seconds) * hertz /
+                        static_cast<double>(work.packets - before.packets));
     }
-    sent = sent_now;
-    now = tsc;
+    packets += work.packets - before.packets;
+    before = work;
   }
-  packets = sent - first;
   return samples;
 }
 
-void WatchStages(Site& site, double seconds, std::vector<StageCost>& costs) {
-  for (unsigned i = 0; i < site.workers(); ++i) {
-    site.worker(i).measure_cycles.store(true, std::memory_order_relaxed);
+void WatchStages(const std::vector<PortWorker>& workers, double seconds,
+                 std::vector<StageCost>& costs) {
+  for (const PortWorker& worker : workers) {
+    worker.site->worker(worker.index).measure_cycles.store(true, std::memory_order_relaxed);
   }
   uint64_t packets = 0;
-  Watch(site, seconds, packets);
+  Watch(workers, seconds, packets);
   for (unsigned stage = 0; stage < kStageCount && packets != 0; ++stage) {
     uint64_t cycles = 0;
-    for (unsigned i = 0; i < site.workers(); ++i) {
-      cycles += site.worker(i).counters.stages[stage].cycles.Read();
+    for (const PortWorker& worker : workers) {
+      cycles += worker.site->worker(worker.index).counters.stages[stage].cycles.Read();
     }
     if (cycles != 0) {
       costs.push_back(
           {kStageNames[stage], static_cast<double>(cycles) / static_cast<double>(packets)});
     }
+  }
+}
+
+void Measure(const std::vector<PortWorker>& workers, const BenchOptions& options,
+             Measurement& measurement) {
+  uint64_t ignored = 0;
+  Watch(workers, kWarmUpSeconds, ignored);
+  std::vector<double> samples = Watch(workers, options.seconds, measurement.packets);
+  measurement.cycles = Quantile(samples, 0.5);
+  measurement.cycles_low = Quantile(samples, 0.1);
+  measurement.cycles_high = Quantile(samples, 0.9);
+  if (options.stages && measurement.mode != BenchMode::kIo) {
+    WatchStages(workers, options.seconds / 2, measurement.stages);
   }
 }
 
@@ -204,24 +230,23 @@ Status RunOnPorts(Site& site, const Ports& ports, const BenchOptions& options,
   Status status;
   for (; status && launched < options.workers; ++launched) {
     const auto queue = static_cast<uint16_t>(launched);
-    WorkerContext& worker = site.worker(launched);
-    worker.inputs[0] = ports.input->input(queue);
-    worker.input_count = 1;
-    worker.outputs[kOutputPort] = ports.output->output(queue);
-    worker.outputs[kOutputPort].up = true;
-    workers[launched] = {&site, launched, measurement.mode == BenchMode::kIo, &stop};
-    status = LaunchWorker(launched, PortWorker::Main, &workers[launched]);
+    WorkerContext& context = site.worker(launched);
+    context.inputs[0] = ports.input->input(queue);
+    context.input_count = 1;
+    context.outputs[kOutputPort] = ports.output->output(queue);
+    context.outputs[kOutputPort].up = true;
+    PortWorker& worker = workers[launched];
+    worker.site = &site;
+    worker.index = launched;
+    worker.io = measurement.mode == BenchMode::kIo;
+    worker.stop = &stop;
+    status = LaunchWorker(launched, PortWorker::Main, &worker);
+    while (status && !worker.running) {
+      std::this_thread::yield();
+    }
   }
   if (status) {
-    uint64_t ignored = 0;
-    Watch(site, kWarmUpSeconds, ignored);
-    std::vector<double> samples = Watch(site, options.seconds, measurement.packets);
-    measurement.cycles = Quantile(samples, 0.5);
-    measurement.cycles_low = Quantile(samples, 0.1);
-    measurement.cycles_high = Quantile(samples, 0.9);
-    if (options.stages && measurement.mode != BenchMode::kIo) {
-      WatchStages(site, options.seconds / 2, measurement.stages);
-    }
+    Measure(workers, options, measurement);
   }
   stop = true;
   for (unsigned i = 0; i < launched; ++i) {
