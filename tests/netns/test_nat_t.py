@@ -22,11 +22,11 @@ def test_esp_travels_in_udp(lab, outer):
     with Capture(lab.wire, "bridge") as wire:
         ping(left.host, right.host_address)
         ping(right.host, left.host_address6)
-        iperf(left.host, right.host, right.host_address, seconds=1)
+        iperf(left.host, right.host, right.host_address, seconds=1, options=["-n", "2M"])
     assert wire.count("udp.srcport == 4500 && udp.dstport == 4500 && udpencap") > 12
-    assert wire.count("ip.proto == 50 || ipv6.nxt == 50") == wire.count("udpencap && esp")
+    assert wire.count("ip.proto == 50 || ipv6.nxt == 50") == 0
     # RFC 3948 2.1: over IPv4 the checksum should be zero; over IPv6 it must be right or zero by RFC 6935.
-    assert wire.count("udp.checksum.bad") == 0
+    assert wire.count("udp.checksum.status == 0") == 0
 
 
 @pytest.mark.parametrize("outer", [4, 6], ids=["outer4", "outer6"])

@@ -69,7 +69,7 @@ def iperf(client, server, address, seconds=3, options=()):
     try:
         wait_for(lambda: ":5201" in server.run("ss", "-ltn"), "iperf3 to listen")
         return json.loads(
-            client.run("iperf3", "-c", address, "-t", seconds, "-J", *options, timeout=seconds + 30)
+            client.run("iperf3", "-c", address, *([] if "-n" in options else ["-t", seconds]), "-J", *options, timeout=seconds + 30)
         )
     finally:
         daemon.kill()
