@@ -10,6 +10,7 @@
 
 #include "dataplane/base/log.h"
 #include "dataplane/runtime/host_device.h"
+#include "dataplane/runtime/packet_fanout.h"
 #include "dataplane/runtime/port_device.h"
 
 namespace penstock {
@@ -161,14 +162,17 @@ Status Port::Attach(const std::string& arguments) {
   const std::string name = arguments.substr(0, arguments.find(','));
   // PCI devices that the EAL was told of are probed already.
   if (rte_eth_dev_get_port_by_name(name.c_str(), &ethdev_) != 0) {
+    const FragmentsStayApart fragments;
     const int error = rte_dev_probe(arguments.c_str());
     if (error != 0 && error != -EEXIST) {
       const bool denied = error == -EPERM || error == -EACCES;
       return Fail(denied ? Errc::kPermission : Errc::kUnavailable,
                   "DPDK did not take it ({}); probed as \"{}\"{}", rte_strerror(-error), arguments,
-                  config_.device.find(':') == std::string::npos
-                      ? ""
-                      : "; is it bound to vfio-pci, and in the list of PCI ports?");
+                  config_.device.find("af_xdp") != std::string::npos
+                      ? "; queues must not exceed the combined ones of ethtool -l"
+                  : config_.device.find(':') != std::string::npos
+                      ? "; is it bound to vfio-pci, and in the list of PCI ports?"
+                      : "");
     }
     if (rte_eth_dev_get_port_by_name(name.c_str(), &ethdev_) != 0) {
       return Fail(Errc::kNotFound, "DPDK made no Ethernet port of \"{}\"", arguments);
@@ -280,6 +284,10 @@ MacAddress Port::mac() const {
   MacAddress mac;
   rte_ether_addr address = {};
   if (rte_eth_macaddr_get(ethdev_, &address) == 0) {
+    if (rte_is_zero_ether_addr(&address)) {
+      // ring ports have none, and Linux takes none like that for a mirror device
+      return MacAddress{{0x02, 0x50, 0x53, 0, 0, static_cast<uint8_t>(index_)}};
+    }
     std::copy(std::begin(address.addr_bytes), std::end(address.addr_bytes), mac.bytes.begin());
   }
   return mac;
