@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 
 #include "dataplane/runtime/eal.h"
 
@@ -127,9 +128,12 @@ struct WorkerRun {
   std::vector<double> stage_samples[kStageCount] = {};
   uint64_t packets = 0;
   std::string failure = {};
+  std::latch* finished = nullptr;
 
   static int Main(void* run) {
-    static_cast<WorkerRun*>(run)->Go();
+    auto& self = *static_cast<WorkerRun*>(run);
+    self.Go();
+    self.finished->count_down();
     return 0;
   }
 
@@ -216,12 +220,15 @@ Result<Gateways> MakeGateways(BenchMode mode, const BenchOptions& options, const
 // Runs all workers at the same time and joins them.
 Result<std::vector<WorkerRun>> RunWorkers(const WorkerRun& pattern) {
   std::vector<WorkerRun> runs(pattern.options->workers, pattern);
+  std::latch finished(static_cast<ptrdiff_t>(runs.size()));
   for (unsigned i = 0; i < runs.size(); ++i) {
     runs[i].worker = i;
+    runs[i].finished = &finished;
     if (Status status = LaunchWorker(i, WorkerRun::Main, &runs[i]); !status) {
       return tl::unexpected<Error>(status.error());
     }
   }
+  finished.wait();  // asleep: DPDK's own way to wait spins, next to the worker that is measured
   for (unsigned i = 0; i < runs.size(); ++i) {
     WaitWorker(i);
   }
