@@ -78,19 +78,18 @@ std::vector<bool> Table::Shown(const std::vector<size_t>& widths, size_t limit) 
   for (const size_t width : widths) {
     total += width;
   }
-  while (limit != 0 && total > limit) {
-    size_t victim = columns_.size();
+  int rank = 0;
+  for (const Column& column : columns_) {
+    rank = std::max(rank, column.rank);
+  }
+  // Columns of one rank go together: "in" without "out" would mislead.
+  for (; limit != 0 && total > limit && rank > 0; --rank) {
     for (size_t column = 0; column < columns_.size(); ++column) {
-      const int best = victim == columns_.size() ? 1 : columns_[victim].rank;
-      if (shown[column] && columns_[column].rank >= best) {
-        victim = column;
+      if (columns_[column].rank == rank) {
+        shown[column] = false;
+        total -= widths[column] + kGap.size();
       }
     }
-    if (victim == columns_.size()) {
-      break;  // what is left is wanted in any case
-    }
-    shown[victim] = false;
-    total -= widths[victim] + kGap.size();
   }
   return shown;
 }
@@ -114,14 +113,11 @@ std::string Table::Render(const Style& style) const {
   for (const std::vector<Cell>& row : rows_) {
     line([&](size_t column) { return std::pair(Visible(row[column].text), row[column].color); });
   }
-  std::string hidden;
-  for (size_t column = 0; column < columns_.size(); ++column) {
-    if (!shown[column]) {
-      hidden += (hidden.empty() ? "" : ", ") + columns_[column].title;
-    }
-  }
-  if (!hidden.empty()) {
-    out += Paint(fmt::format("(no room for {})", hidden), Color::kDim, style) + "\n";
+  if (const auto hidden = std::count(shown.begin(), shown.end(), false); hidden > 0) {
+    out +=
+        Paint(fmt::format("({} more column{} in a wider window)", hidden, hidden == 1 ? "" : "s"),
+              Color::kDim, style) +
+        "\n";
   }
   return out;
 }

@@ -45,7 +45,7 @@ class Table {
   // One cell for each column.
   void Add(std::vector<Cell> row);
   bool empty() const { return rows_.empty(); }
-  // The title line and the rows, each line ended; columns left out for width are named below.
+  // The title line and the rows, each line ended; a line below counts columns that were left out.
   std::string Render(const Style& style) const;
 
  private:

@@ -62,8 +62,8 @@ std::string Tables(const control::Hello& hello, const std::vector<control::Reply
   const auto time = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::system_clock::now().time_since_epoch());
   const std::string title =
-      fmt::format("{}  {}\n", hello.instance(), FormatTime(time.count()).substr(0, 19));
-  std::string text = Paint(title, Color::kDim, view.style);
+      fmt::format("{}  {}", hello.instance(), FormatTime(time.count()).substr(0, 19));
+  std::string text = Paint(title, Color::kDim, view.style) + "\n";
   for (size_t index = 0; index < now.size(); ++index) {
     text += "\n" + RatesText(before[index], now[index], view);
   }

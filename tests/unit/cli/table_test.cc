@@ -25,7 +25,13 @@ TEST(TableTest, LeavesOutColumnsOfTheHighestRankOnANarrowTerminal) {
             "NAME         PACKETS  NOTE\n"
             "tun1               5  short\n"
             "a-long-name   1.23 M  -\n"
-            "(no room for MORE)\n");
+            "(1 more column in a wider window)\n");
+}
+
+TEST(TableTest, LeavesOutColumnsOfOneRankTogether) {
+  Table table({{"A"}, {"IN", Align::kRight, 1}, {"OUT", Align::kRight, 1}});
+  table.Add({"a", "1", "2"});
+  EXPECT_EQ(table.Render({.width = 6}), "A\na\n(2 more columns in a wider window)\n");
 }
 
 TEST(TableTest, KeepsColumnsOfRankZeroHoweverNarrowItIs) {
@@ -33,7 +39,7 @@ TEST(TableTest, KeepsColumnsOfRankZeroHoweverNarrowItIs) {
             "NAME         PACKETS\n"
             "tun1               5\n"
             "a-long-name   1.23 M\n"
-            "(no room for NOTE, MORE)\n");
+            "(2 more columns in a wider window)\n");
 }
 
 TEST(TableTest, ColorsDoNotDisturbTheAlignment) {
