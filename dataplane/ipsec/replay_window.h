@@ -33,6 +33,9 @@ class ReplayWindow {
   // run of packets.
   ReplayVerdict CommitLocked(uint64_t sequence);
   ReplayVerdict Commit(uint64_t sequence);
+  // The usual case of a run: `count` (1 to 64) consecutive numbers from `first` on, all beyond the top.
+  // False, and nothing is changed, if they are not.
+  bool CommitAheadLocked(uint64_t first, unsigned count);
   void Lock() { rte_spinlock_lock(&lock_); }
   void Unlock() { rte_spinlock_unlock(&lock_); }
 
@@ -45,6 +48,19 @@ class ReplayWindow {
   static constexpr unsigned kWordBits = 64;
   static constexpr uint64_t BitOf(uint64_t sequence) {
     return uint64_t{1} << (sequence % kWordBits);
+  }
+
+  // The lock makes the caller the only writer; readers need no more than untorn words.
+  void SetBits(uint64_t index, uint64_t bits) {
+    std::atomic<uint64_t>& word = bitmap_[index & word_mask_];
+    word.store(word.load(std::memory_order_relaxed) | bits, std::memory_order_relaxed);
+  }
+  // Makes the words behind `last` up to `index` fresh.
+  void ClearWords(uint64_t last, uint64_t index) {
+    const uint64_t fresh_words = std::min<uint64_t>(index - last, uint64_t{word_mask_} + 1);
+    for (uint64_t step = 0; step < fresh_words; ++step) {
+      bitmap_[(index - step) & word_mask_].store(0, std::memory_order_relaxed);
+    }
   }
 
   std::atomic<uint64_t> top_{0};  // highest authenticated number
@@ -109,20 +125,33 @@ inline ReplayVerdict ReplayWindow::CommitLocked(uint64_t sequence) {
   if (size_ != 0) {
     const uint64_t index = sequence / kWordBits;
     if (sequence > top) {
-      const uint64_t last = top / kWordBits;
-      const uint64_t fresh_words = std::min<uint64_t>(index - last, uint64_t{word_mask_} + 1);
-      for (uint64_t step = 0; step < fresh_words; ++step) {
-        bitmap_[(index - step) & word_mask_].store(0, std::memory_order_relaxed);
-      }
+      ClearWords(top / kWordBits, index);
     }
-    // The lock makes this the only writer; readers need no more than untorn words.
-    std::atomic<uint64_t>& word = bitmap_[index & word_mask_];
-    word.store(word.load(std::memory_order_relaxed) | BitOf(sequence), std::memory_order_relaxed);
+    SetBits(index, BitOf(sequence));
   }
   if (sequence > top) {
     top_.store(sequence, std::memory_order_release);
   }
   return ReplayVerdict::kFresh;
+}
+
+inline bool ReplayWindow::CommitAheadLocked(uint64_t first, unsigned count) {
+  const uint64_t top = top_.load(std::memory_order_relaxed);
+  if (first <= top || first > UINT64_MAX - count) {
+    return false;
+  }
+  const uint64_t last = first + count - 1;
+  if (size_ != 0) {
+    ClearWords(top / kWordBits, last / kWordBits);
+    const uint64_t bits = UINT64_MAX >> (kWordBits - count);
+    const unsigned shift = first % kWordBits;
+    SetBits(first / kWordBits, bits << shift);
+    if (shift + count > kWordBits) {
+      SetBits(last / kWordBits, bits >> (kWordBits - shift));
+    }
+  }
+  top_.store(last, std::memory_order_release);
+  return true;
 }
 
 }  // namespace penstock

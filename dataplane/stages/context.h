@@ -91,6 +91,7 @@ struct StageContext {
   std::optional<TokenBucket> punt_control_bucket{};  // see punt.cc
   uint32_t next_identification = 0;                // of IPv6 packets that we fragment
   AcquireSeen acquires[64] = {};
+  uint32_t filled_outputs = 0;  // bit i: port i's output may hold packets
   bool measure = false;     // count cycles in this poll
   bool wake_host = false;   // packets were queued to the host path in this poll
 };

@@ -4,6 +4,8 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <cassert>
+
 #include "dataplane/ipsec/esp_frame.h"
 #include "dataplane/stages/ecn.h"
 #include "dataplane/stages/flow_hash.h"
@@ -36,8 +38,6 @@ struct RunShape {
         key(sa.crypto_key),
         iv_base(sa.iv_base),
         checksum_base(sa.ipv4_checksum_base),
-        header_length(sa.header_length),
-        esp_offset(sa.esp_offset),
         iv_length(sa.iv_length),
         icv_length(sa.icv_length),
         block(sa.block),
@@ -53,8 +53,6 @@ struct RunShape {
   const CryptoKey* key;
   uint64_t iv_base;
   uint32_t checksum_base;
-  unsigned header_length;
-  unsigned esp_offset;
   unsigned iv_length;
   unsigned icv_length;
   unsigned block;
@@ -66,16 +64,14 @@ struct RunShape {
   bool aead;
 };
 
-// The template is 28 to 56 bytes long: four wide copies, the last ones overlapping, cover each
-// length without a branch and touch nothing behind it.
-inline void CopyTemplate(uint8_t* to, const RunShape& shape) {
-  const unsigned last = shape.header_length - kWide;
-  const unsigned second = std::min(kWide, last);
-  const unsigned third = std::min(2 * kWide, last);
-  CopyWide(to, shape.header);
-  CopyWide(to + second, shape.header + second);
-  CopyWide(to + third, shape.header + third);
-  CopyWide(to + last, shape.header + last);
+// Wide copies, the last one overlapping, that touch nothing behind the template.
+template <unsigned kLength>
+inline void CopyTemplate(uint8_t* to, const uint8_t* from) {
+  static_assert(kLength > kWide);
+  for (unsigned at = 0; at + kWide < kLength; at += kWide) {
+    CopyWide(to + at, from + at);
+  }
+  CopyWide(to + kLength - kWide, from + kLength - kWide);
 }
 
 // Padding and trailer behind the payload; returns how long the text is.
@@ -119,7 +115,10 @@ template <bool kOuterV6, bool kUdp>
 void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
   const RunShape shape(*run.sa);
   constexpr unsigned kIpHeader = kOuterV6 ? sizeof(Ipv6Header) : sizeof(Ipv4Header);
-  const unsigned front = shape.header_length + shape.iv_length;
+  constexpr unsigned kEspOffset = kIpHeader + (kUdp ? sizeof(UdpHeader) : 0);
+  constexpr unsigned kHeader = kEspOffset + kEspHeader;
+  assert(run.sa->header_length == kHeader && run.sa->esp_offset == kEspOffset);
+  const unsigned front = kHeader + shape.iv_length;
   uint32_t identification = 0;
   if constexpr (!kOuterV6) {
     identification = run.sa->ipv4_identification.fetch_add(run.count, std::memory_order_relaxed);
@@ -133,7 +132,7 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
     uint8_t* inner = DataAt(packet, inner_offset);
     const unsigned text = WriteTrailer(inner + payload, payload, shape.block, inner_version);
     uint8_t* start = inner - front;
-    CopyTemplate(start, shape);
+    CopyTemplate<kHeader>(start, shape.header);
     const unsigned total = front + text + shape.icv_length;
     const auto traffic_class =
         static_cast<uint8_t>((notes.traffic_class & shape.class_mask) | shape.class_fixed);
@@ -146,7 +145,7 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
     if constexpr (kUdp) {
       Store(start + kIpHeader + 4, SwapBytes(static_cast<uint16_t>(total - kIpHeader)));
     }
-    uint8_t* esp = start + shape.esp_offset;
+    uint8_t* esp = start + kEspOffset;
     Store(esp + 4, SwapBytes(static_cast<uint32_t>(sequence)));
     if (shape.aead) {
       Store(esp + kEspHeader, SwapBytes(shape.iv_base + sequence));

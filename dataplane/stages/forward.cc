@@ -1,4 +1,5 @@
 #include <cstring>
+#include <span>
 
 #include "dataplane/stages/capture_hook.h"
 #include "dataplane/stages/slow_path.h"
@@ -9,22 +10,21 @@ namespace {
 
 // The next hop that a run of packets shares, read once.
 struct Way {
-  uint32_t index = UINT32_MAX;
-  bool resolved = false;
-  uint16_t port = kNoPort;
-  LinkHeader link{};
-  OutputQueue* output = nullptr;
-  Capture* capture = nullptr;
+  bool resolved;
+  uint16_t port;
+  LinkHeader link;
+  OutputQueue* output;
+  Capture* capture;
 };
 
-void FollowNextHop(StageContext& context, uint32_t index, Way& way) {
+Way FollowNextHop(StageContext& context, uint32_t index) {
   const NextHop& next_hop = context.tables.next_hops[index];
-  way.index = index;
-  way.link = LoadLink(next_hop);
-  way.resolved = next_hop.kind == NextHopKind::kForward && way.link.resolved != 0;
-  way.port = next_hop.port;
-  way.output = &context.worker.outputs[next_hop.port];
-  way.capture = CaptureFor(context.worker, CapturePoint::kPort, next_hop.port);
+  const LinkHeader link = LoadLink(next_hop);
+  return {.resolved = next_hop.kind == NextHopKind::kForward && link.resolved != 0,
+          .port = next_hop.port,
+          .link = link,
+          .output = &context.worker.outputs[next_hop.port],
+          .capture = CaptureFor(context.worker, CapturePoint::kPort, next_hop.port)};
 }
 
 // Makes the frame start 14 bytes before the IP header, whatever stood there, and writes the link
@@ -48,32 +48,56 @@ inline bool WriteLinkHeader(Packet* packet, const PacketNotes& notes, const Link
   return true;
 }
 
-void ForwardOne(StageContext& context, Packet* packet, const Way& way) {
-  PacketNotes& notes = NotesOf(packet);
-  if (!way.resolved) [[unlikely]] {
-    return HoldForNeighbor(context, packet);
+// The run's packets onto the port's output. The count is kept here and written back at the end: as
+// a counter in memory it would be the slowest thing in the loop.
+void SendRun(StageContext& context, const Way& way, std::span<Packet*> packets) {
+  OutputQueue& output = *way.output;
+  unsigned count = output.count;
+  for (Packet* packet : packets) {
+    PacketNotes& notes = NotesOf(packet);
+    if (!WriteLinkHeader(packet, notes, way.link)) [[unlikely]] {
+      DropPacket(context, packet, DropReason::kNoHeadroom);
+      continue;
+    }
+    notes.output_port = way.port;
+    if (way.capture != nullptr) [[unlikely]] {
+      OfferFrame(*way.capture, context.worker, packet, true, way.port);
+    }
+    output.packets[count++] = packet;
+    if (count == kBurst) [[unlikely]] {
+      output.count = kBurst;
+      FlushOutput(context.worker, output);
+      count = output.count;
+    }
   }
-  if (!WriteLinkHeader(packet, notes, way.link)) [[unlikely]] {
-    return DropPacket(context, packet, DropReason::kNoHeadroom);
+  output.count = static_cast<uint16_t>(count);
+  context.filled_outputs |= 1u << way.port;
+}
+
+void ForwardRun(StageContext& context, uint32_t next_hop, std::span<Packet*> packets) {
+  const Way way = FollowNextHop(context, next_hop);
+  if (way.resolved) [[likely]] {
+    return SendRun(context, way, packets);
   }
-  notes.output_port = way.port;
-  if (way.capture != nullptr) [[unlikely]] {
-    OfferFrame(*way.capture, context.worker, packet, true, way.port);
+  for (Packet* packet : packets) {
+    HoldForNeighbor(context, packet);
   }
-  Transmit(context.worker, *way.output, packet);
 }
 
 }  // namespace
 
 void RunForward(StageContext& context) {
-  Way way;
-  for (Packet* packet : context.forward) {
-    if (const uint32_t next_hop = NotesOf(packet).next_hop; next_hop != way.index) {
-      FollowNextHop(context, next_hop, way);
+  Lane& lane = context.forward;
+  for (unsigned first = 0; first < lane.count;) {
+    const uint32_t next_hop = NotesOf(lane.packets[first]).next_hop;
+    unsigned end = first + 1;
+    while (end < lane.count && NotesOf(lane.packets[end]).next_hop == next_hop) {
+      ++end;
     }
-    ForwardOne(context, packet, way);
+    ForwardRun(context, next_hop, {lane.packets + first, end - first});
+    first = end;
   }
-  context.forward.Clear();
+  lane.Clear();
 }
 
 }  // namespace penstock

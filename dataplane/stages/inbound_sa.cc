@@ -92,6 +92,15 @@ inline DropReason PrepareJob(StageContext& context, const InboundSa& sa, Packet*
   return DropReason::kCount;
 }
 
+InboundSa* FindSa(const Sad& sad, Be32 spi) {
+  InboundSa* sa = sad.Find(spi);
+  if (sa != nullptr) {
+    rte_prefetch0(sa);
+    rte_prefetch0(&sa->replay);
+  }
+  return sa;
+}
+
 // The SA of each packet, or null. Neighbours with the same SPI share one lookup.
 void FindSas(const Sad& sad, const Lane& lane, InboundSa** sas) {
   Be32 spis[kBurst];
@@ -100,16 +109,14 @@ void FindSas(const Sad& sad, const Lane& lane, InboundSa** sas) {
     spis[i] = DataAt<EspHeader>(packet, NotesOf(packet).esp_offset)->spi;
     sad.Prefetch(spis[i]);
   }
+  Be32 spi = Be32::FromRaw(0);  // no candidate has it
+  InboundSa* sa = nullptr;
   for (unsigned i = 0; i < lane.count; ++i) {
-    if (i != 0 && spis[i] == spis[i - 1]) [[likely]] {
-      sas[i] = sas[i - 1];
-      continue;
+    if (spis[i] != spi) {
+      spi = spis[i];
+      sa = FindSa(sad, spi);
     }
-    sas[i] = sad.Find(spis[i]);
-    if (sas[i] != nullptr) {
-      rte_prefetch0(sas[i]);
-      rte_prefetch0(&sas[i]->replay);
-    }
+    sas[i] = sa;
   }
 }
 

@@ -3,6 +3,8 @@
 #include <rte_cycles.h>
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "dataplane/stages/capture_hook.h"
 #include "dataplane/stages/slow_path.h"
@@ -10,6 +12,8 @@
 
 namespace penstock {
 namespace {
+
+static_assert(kMaxPorts <= 32, "filled_outputs has a bit for each port");
 
 // Runs a stage over its lane, unless that is empty, and counts what it did.
 template <typename Run>
@@ -90,6 +94,7 @@ void SendHostFrame(StageContext& context, Packet* packet) {
     OfferFrame(*capture, worker, packet, true, port);
   }
   Transmit(worker, worker.outputs[port], packet);
+  context.filled_outputs |= 1u << port;
 }
 
 // A packet that Linux routed into a tunnel's device: it has no other way to go than that tunnel.
@@ -211,11 +216,10 @@ void Pipeline::RunLanes() {
 }
 
 void Pipeline::FlushOutputs() {
-  for (OutputQueue& output : context_.worker.outputs) {
-    if (output.count != 0) {
-      Step(context_, Stage::kTransmit, output.count,
-           [&output](StageContext& context) { FlushOutput(context.worker, output); });
-    }
+  for (uint32_t ports = std::exchange(context_.filled_outputs, 0); ports != 0; ports &= ports - 1) {
+    OutputQueue& output = context_.worker.outputs[std::countr_zero(ports)];
+    Step(context_, Stage::kTransmit, output.count,
+         [&output](StageContext& context) { FlushOutput(context.worker, output); });
   }
 }
 

@@ -74,6 +74,34 @@ void CompareWithModel(uint32_t size, uint64_t top, unsigned steps) {
   }
 }
 
+// Runs of all lengths, ahead of the top or not, mixed with single numbers.
+TEST_P(ReplaySizes, CommitsRunsAheadLikeOneByOne) {
+  const uint32_t size = GetParam();
+  ReplayWindow window;
+  window.Configure(size, true);
+  Model model(size, 0);
+  std::mt19937_64 random(size);
+  for (unsigned step = 0; step < 2000; ++step) {
+    const uint64_t around = model.top() + random() % (step % 5 == 0 ? 3 * size : 8);
+    const uint64_t back = random() % 4 == 0 ? random() % (size + 10) : 0;
+    const uint64_t first = around > back ? around - back : 1;
+    const auto count = static_cast<unsigned>(1 + random() % 64);
+    const bool ahead = first > model.top();
+    window.Lock();
+    ASSERT_EQ(window.CommitAheadLocked(first, count), ahead) << first << ' ' << model.top();
+    window.Unlock();
+    for (unsigned i = 0; ahead && i < count; ++i) {
+      ASSERT_EQ(model.Commit(first + i), Verdict::kFresh);
+    }
+    ASSERT_EQ(window.top(), model.top());
+    for (unsigned i = 0; i < 20; ++i) {
+      const uint64_t behind = random() % (size + 70);
+      const uint64_t probe = model.top() + 3 > behind ? model.top() + 3 - behind : 1;
+      ASSERT_EQ(window.Check(probe), model.Check(probe)) << probe << ' ' << model.top();
+    }
+  }
+}
+
 TEST_P(ReplaySizes, AgreesWithAModelFromTheStart) { CompareWithModel(GetParam(), 0, 60'000); }
 
 TEST_P(ReplaySizes, AgreesWithAModelAcross32Bits) {
