@@ -141,7 +141,7 @@ inline void Transmit(WorkerContext& worker, OutputQueue& output, Packet* packet)
 struct WorkerLoopOptions {
   Polling polling = Polling::kAdaptive;
   uint32_t idle_polls_before_sleep = 64;
-  uint32_t sleep_microseconds = 100;  // longest sleep while idle
+  uint32_t sleep_microseconds = 200;  // longest sleep while idle
 };
 
 // Runs `poll` until `stop`: quiet points between bursts, sleeps when idle, wakes the control thread
