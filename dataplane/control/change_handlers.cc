@@ -243,7 +243,10 @@ Status DeleteSa(Gateway& gateway, const control::DeleteSa& request) {
     }
   }
   if (names.empty()) {
-    return Fail(Errc::kNotFound, "there is no {} SA 0x{:08x}{}{}", request.direction(),
+    return Fail(Errc::kNotFound, "there is no {}SA 0x{:08x}{}{}",
+                request.direction() == "in"    ? "inbound "
+                : request.direction() == "out" ? "outbound "
+                                               : "",
                 request.spi(), request.destination().empty() ? "" : " to ", request.destination());
   }
   if (names.size() > 1) {
