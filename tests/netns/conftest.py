@@ -51,8 +51,8 @@ def checked(lab, request):
 
 @pytest.fixture
 def lab(request):
-    """A lab of the test's own; the test builds what it needs in it."""
-    made = Lab()
+    """A lab of the test's own; the test builds what it needs in it. It may stand beside the module's."""
+    made = Lab("own-")
     try:
         yield from checked(made, request)
     finally:

@@ -333,7 +333,7 @@ class Lab:
             else:
                 self.link(space, "eth1", wire, name, mtu)
                 wire.run("ip", "link", "set", name, "master", "bridge")
-            config = self._site_config(number, name, ends, network, (mtu, link_mtu), tunnels, tunnel_options or {})
+            config = self._site_config(number, self.prefix + name, ends, network, (mtu, link_mtu), tunnels, tunnel_options or {})
             config["routes"] += ways[number]
             config.update(extra or {})
             self.sites.append(
