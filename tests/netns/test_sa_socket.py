@@ -53,7 +53,7 @@ def test_life_of_an_sa(network):
 
 
 @pytest.mark.parametrize("fields, named", [
-    ({"suite": "aes-gcm-16-256", "encryption_key": b"short"}, "encryption_key"),
+    ({"suite": "aes-gcm-16-256", "encryption_key": b"short"}, "key has 5 bytes"),
     ({"suite": "rot13", "encryption_key": bytes(36)}, "rot13"),
     ({"suite": "aes-gcm-16-256", "encryption_key": bytes(36), "mode": sa_pb.MODE_TRANSPORT}, "mode"),
     ({"suite": "aes-gcm-16-256", "encryption_key": bytes(36), "ipcomp": 2}, "ipcomp"),
@@ -62,7 +62,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(network, fields, named):
     left, _ = network.sites
     with pytest.raises(Refused) as refused:
         left.gateway.sa.call("add_sa", id=sa_id("192.0.2.1", "192.0.2.2", 0x7001), **fields)
-    assert named.split("_")[0] in refused.value.message
+    assert named in refused.value.message
     assert left.gateway.sas() == {}
 
 
