@@ -9,7 +9,7 @@ build=(meson ninja-build ccache pkg-config g++ libdpdk-dev dpdk libipsec-mb-dev 
   libbenchmark-dev scdoc iproute2 iputils-ping iperf3 ethtool procps nftables python3 python3-protobuf python3-yaml)
 test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-pytest python3-pytest-timeout python3-scapy
   python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute)
-bench=(linux-perf dpkg-dev xz-utils)
+bench=(linux-perf dpkg-dev xz-utils dpdk-dev)
 
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;

@@ -71,8 +71,11 @@ class Program:
 
     def _query(self, command, parameter):
         """None while the port is not there yet."""
-        self._socket.send(f"{command},{parameter}".encode())
-        return json.loads(self._socket.recv(65536)).get(command)
+        try:
+            self._socket.send(f"{command},{parameter}".encode())
+            return json.loads(self._socket.recv(65536)).get(command)
+        except (OSError, ValueError):
+            return self._fail(f"{self._process.args[0]} answers no more")
 
     def sent(self, port):
         stats = self._query("/ethdev/stats", port)
