@@ -126,7 +126,7 @@ def test_status_tells_the_same_in_both_forms(two_tunnels):
     message = json.loads(gateway.ctl("--json", "show", "status"))
     text = dict(line.split("  ", 1) for line in gateway.ctl("--exact", "show", "status").splitlines())
     shown = {name.strip(): value.strip() for name, value in text.items()}
-    assert shown["instance"] == message["instance"] == "left"
+    assert shown["instance"] == message["instance"] == gateway.name
     assert shown["version"] == message["version"]
     assert shown["crypto"] == message["engine"]
     assert shown["configuration"] == message["config_file"] == str(gateway.file)
