@@ -5,39 +5,17 @@ namespace penstock {
 namespace {
 
 struct Case {
-  std::string suite;
   bool outer_v6;
   bool esn;
   bool udp;
 };
 
-std::vector<Case> AllCases() {
-  std::vector<Case> cases;
-  for (const Suite& suite : AllSuites()) {
-    for (unsigned bits = 0; bits < 8; ++bits) {
-      cases.push_back({std::string(suite.name), (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0});
-    }
-  }
-  return cases;
-}
-
 std::string NameOf(const testing::TestParamInfo<Case>& info) {
-  std::string name = info.param.suite;
-  std::ranges::replace(name, '-', '_');
-  name += info.param.outer_v6 ? "_in6" : "_in4";
-  name += info.param.esn ? "_esn" : "";
-  name += info.param.udp ? "_udp" : "";
-  return name;
+  const Case& c = info.param;
+  return std::string(c.outer_v6 ? "In6" : "In4") + (c.esn ? "Esn" : "") + (c.udp ? "Udp" : "");
 }
 
-class RoundTrip : public testing::TestWithParam<Case> {
- protected:
-  Sites Make() const {
-    const Case& c = GetParam();
-    return Sites(
-        {.suite = c.suite, .outer_v6 = c.outer_v6, .udp = c.udp, .esn = c.esn, .mtu = 1400});
-  }
-};
+class RoundTrip : public testing::TestWithParam<Case> {};
 
 void ExpectValidOuter(const Bytes& outer, const Case& c) {
   EXPECT_EQ(outer.at(0) >> 4, c.outer_v6 ? 6 : 4);
@@ -58,8 +36,8 @@ void ExpectValidOuter(const Bytes& outer, const Case& c) {
   }
 }
 
-TEST_P(RoundTrip, GivesBackEveryLength) {
-  Sites sites = Make();
+// Both families, every length up to where paddings have repeated, then samples.
+std::vector<Bytes> PacketsOfAllLengths() {
   std::vector<Bytes> packets;
   for (const bool inner_v6 : {false, true}) {
     for (size_t length = inner_v6 ? 40 : 20; length <= 1380; length += length < 120 ? 1 : 37) {
@@ -69,21 +47,39 @@ TEST_P(RoundTrip, GivesBackEveryLength) {
       packets.push_back(MakeIp(ip));
     }
   }
-  const std::vector<Bytes> outer = sites.Encrypt(packets);
-  ASSERT_EQ(outer.size(), packets.size());
-  for (const Bytes& packet : outer) {
-    ExpectValidOuter(packet, GetParam());
-  }
-  const std::vector<Bytes> inner = sites.Decrypt(outer);
-  ASSERT_EQ(inner.size(), packets.size());
-  for (size_t i = 0; i < packets.size(); ++i) {
-    EXPECT_EQ(inner[i], WithTtl(packets[i], 62)) << "length " << packets[i].size();
+  return packets;
+}
+
+TEST_P(RoundTrip, GivesBackEveryLengthInEverySuite) {
+  const Case& c = GetParam();
+  Sites sites({.outer_v6 = c.outer_v6, .udp = c.udp, .esn = c.esn, .mtu = 1400});
+  const std::vector<Bytes> packets = PacketsOfAllLengths();
+  uint32_t spi = 0x4000;
+  for (const Suite& suite : AllSuites()) {
+    SCOPED_TRACE(suite.name);
+    sites.options.suite = suite.name;
+    sites.Install(++spi);
+    const std::vector<Bytes> outer = sites.Encrypt(packets);
+    ASSERT_EQ(outer.size(), packets.size());
+    for (const Bytes& packet : outer) {
+      ExpectValidOuter(packet, c);
+    }
+    const std::vector<Bytes> inner = sites.Decrypt(outer);
+    ASSERT_EQ(inner.size(), packets.size());
+    for (size_t i = 0; i < packets.size(); ++i) {
+      ASSERT_EQ(inner[i], WithTtl(packets[i], 62)) << "length " << packets[i].size();
+    }
   }
   EXPECT_TRUE(sites.left.Drops().empty());
   EXPECT_TRUE(sites.right.Drops().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(AllSuites, RoundTrip, testing::ValuesIn(AllCases()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Outer, RoundTrip,
+                         testing::Values(Case{false, false, false}, Case{false, false, true},
+                                         Case{false, true, false}, Case{false, true, true},
+                                         Case{true, false, false}, Case{true, false, true},
+                                         Case{true, true, false}, Case{true, true, true}),
+                         NameOf);
 
 class ChainedRoundTrip : public testing::TestWithParam<unsigned> {};
 
