@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "dataplane/crypto/imb_engine.h"
 #include "dataplane/runtime/port.h"
 
 namespace penstock {
@@ -27,6 +28,17 @@ unsigned TakeWorkerNumber() {
   bool* free = std::find(std::begin(g_worker_taken), std::end(g_worker_taken), false);
   *free = true;
   return static_cast<unsigned>(free - g_worker_taken);
+}
+
+// All gateways run on one thread, so that they can share one copy of the crypto library: loading a
+// private one takes longer than most tests.
+std::unique_ptr<Engine> MakeTestEngine(EngineChoice choice) {
+  if (choice == EngineChoice::kAuto) {
+    if (auto engine = MakeImbEngine(ImbSharing::kShared)) {
+      return std::move(*engine);
+    }
+  }
+  return Take(MakeEngine(choice));
 }
 
 IpAddress Parse(const std::string& text) { return Take(IpAddress::Parse(text)); }
@@ -57,7 +69,7 @@ Bytes BytesOf(const Packet* packet, unsigned offset) {
 Gateway::Gateway(unsigned number, EngineChoice engine)
     : number_(number),
       worker_(std::make_unique<WorkerContext>()),
-      control_engine_(Take(MakeEngine(engine))) {
+      control_engine_(MakeTestEngine(engine)) {
   worker_->id = TakeWorkerNumber();
   worker_->hertz = kHertz;
   worker_->now = 100 * kHertz;
@@ -86,7 +98,7 @@ Gateway::Gateway(unsigned number, EngineChoice engine)
     info.icmp_source_v6[15] = static_cast<uint8_t>(port + 1);
   }
   pipeline_ =
-      std::make_unique<Pipeline>(*worker_, tables_, Take(MakeEngine(engine)), nullptr, nullptr);
+      std::make_unique<Pipeline>(*worker_, tables_, MakeTestEngine(engine), nullptr, nullptr);
 }
 
 Gateway::~Gateway() {
