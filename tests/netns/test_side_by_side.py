@@ -39,6 +39,8 @@ def test_two_instances_share_a_namespace(lab):
     lab.pair()
     # The same if_id and SPIs as the first pair of daemons: they know nothing of each other.
     SaPair(*seconds, "tunb", 0x1001)
+    for host, address in ((left.host, right.host_address), (hosts[0], "10.4.0.10")):
+        wait_for(lambda host=host, address=address: ping(host, address, count=1, check=False), f"the way to {address}")
     with Ping(left.host, right.host_address) as first, Ping(hosts[0], "10.4.0.10") as second:
         first.wait_for(50)
         second.wait_for(50)
