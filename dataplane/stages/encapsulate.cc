@@ -119,10 +119,8 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
   constexpr unsigned kHeader = kEspOffset + kEspHeader;
   assert(run.sa->header_length == kHeader && run.sa->esp_offset == kEspOffset);
   const unsigned front = kHeader + shape.iv_length;
-  uint32_t identification = 0;
-  if constexpr (!kOuterV6) {
-    identification = run.sa->ipv4_identification.fetch_add(run.count, std::memory_order_relaxed);
-  }
+  // As unique as the sequence number, without a counter of its own (RFC 6864 4).
+  const uint32_t identification = run.sa->ipv4_identification.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < run.count; ++i, ++sequence) {
     Packet* packet = run.packets[i];
     PacketNotes& notes = NotesOf(packet);
@@ -139,7 +137,8 @@ void EncapsulateRun(const OutboundRun& run, uint64_t sequence, Job* jobs) {
     if constexpr (kOuterV6) {
       PatchIpv6(start, total, traffic_class);
     } else {
-      PatchIpv4(start, shape, total, traffic_class, static_cast<uint16_t>(identification + i),
+      PatchIpv4(start, shape, total, traffic_class,
+                static_cast<uint16_t>(identification + sequence),
                 OuterFragmentField(shape, inner, inner_version));
     }
     if constexpr (kUdp) {
