@@ -210,7 +210,7 @@ def test_check_accepts_a_good_file_and_starts_nothing(tmp_path):
     ("if_id: 1", "if_id: one", 6, 18, ["tunnels[0].if_id", "one"]),
     ("tunnel: tun1", "tunnel: tun9", 8, None, ["tun9"]),
     ("10.2.0.0/24, via", "10.2.0.0/33, via", 8, 6, ["routes[0].prefix", "10.2.0.0/33"]),
-    ("protected:", "protcted:", 9, 1, ["protcted"]),
+    ("protected:", "guarded:", 9, 1, ["guarded"]),
     ("[10.1.0.1/24]", "[10.1.0.1]", 3, None, ["10.1.0.1"]),
     ("name: wan0", "name: lan0", 4, None, ["lan0"]),
     ("instance: left", "instance: [left", None, None, []),
@@ -229,7 +229,7 @@ def test_check_says_where_and_what(tmp_path, old, new, line, column, named):
 
 def test_check_prints_every_problem(tmp_path):
     file = tmp_path / "bad.yaml"
-    file.write_text(GOOD.replace("remote: 192.0.2.2", "remote: x").replace("10.2.0.0/24, via", "y, via").replace("protected:", "protcted:"))
+    file.write_text(GOOD.replace("remote: 192.0.2.2", "remote: x").replace("10.2.0.0/24, via", "y, via").replace("protected:", "guarded:"))
     status, _, error = check(file)
     assert status == 1 and len([line for line in error.splitlines() if "bad.yaml:" in line]) == 3
     assert check(tmp_path / "none.yaml")[0] == 1
