@@ -1,6 +1,8 @@
 """The demo: two gateways, a host behind each, AES-GCM-256 in both directions, ping and iperf3."""
 
 import os
+import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -23,14 +25,19 @@ step.start = time.monotonic()
 def stop_old():
     """Takes down what an earlier `--keep` left; says whether there was anything."""
     left = [name for name in run("ip", "netns", "list").split() if name.startswith(PREFIX)]
+    folders = set()
     for name in left:
         for pid in run("ip", "netns", "pids", name, check=False).split():
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+            folders |= {pathlib.Path(word).parents[1] for word in words if "penstock-lab-" in word}
             os.kill(int(pid), signal.SIGTERM)
     time.sleep(0.5 if left else 0)
     for name in left:
         for pid in run("ip", "netns", "pids", name, check=False).split():
             os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "del", name)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     return bool(left)
 
 
@@ -74,8 +81,9 @@ def main():
     for words in (["status"], ["tunnels"], ["sas"], ["ports"], ["workers"], ["drops"]):
         print(f"\n$ penstockctl show {words[0]}")
         print(left.gateway.ctl("show", *words), end="")
-    if not left.gateway.balanced():
-        sys.exit("demo: packets are missing from the counters")
+    if not keep:
+        lab.verify()
+        step("nothing was in clear on the wire, nothing was dropped, and every packet is accounted for")
     if keep:
         hint(left, right)
     else:

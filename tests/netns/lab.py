@@ -120,7 +120,8 @@ class Gateway:
         self.write_config()
         with open(self.log, "ab") as log:
             self.process = self.namespace.popen(
-                build_folder() / "dataplane" / "penstockd", "--config", self.file, stdout=log, stderr=log
+                build_folder() / "dataplane" / "penstockd", "--config", self.file,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
         wait_for(self._ready, f"gateway {self.name} to answer; its log:\n{self.log}", timeout)
         return self
@@ -339,7 +340,8 @@ class Lab:
             self.sites.append(
                 Site(self.gateway(space, config, start), host, f"10.{number}.0.10", f"2001:db8:{number}::10")
             )
-        self._clear = Capture(wire, "bridge", self.CLEAR)
+        if not self.keep:
+            self._clear = Capture(wire, "bridge", self.CLEAR)
         if start:
             self.mark()
         return self.sites

@@ -84,7 +84,7 @@ class Capture:
         self._process = namespace.popen(
             "tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", "0", "-Z", "root", "-w", self._file.name,
             *([expression] if expression else []),
-            stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         self._process.stderr.readline()  # "tcpdump: listening on ..."
         self.path = self._file.name
