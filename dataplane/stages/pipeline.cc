@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dataplane/stages/capture_hook.h"
+#include "dataplane/stages/from_host.h"
 #include "dataplane/stages/slow_path.h"
 #include "dataplane/stages/stages.h"
 
@@ -80,39 +81,6 @@ void OfferReceived(WorkerContext& worker, uint16_t port, Packet** packets, unsig
       OfferFrame(*capture, worker, packets[i], false, port);
     }
   }
-}
-
-// A frame that Linux sent on a port's mirror device: it leaves as it is.
-void SendHostFrame(StageContext& context, Packet* packet) {
-  WorkerContext& worker = context.worker;
-  const uint16_t port = NotesOf(packet).output_port;
-  if (port >= kMaxPorts || packet->data_len < sizeof(EthernetHeader)) [[unlikely]] {
-    return DropPacket(context, packet, DropReason::kHostMalformed);
-  }
-  worker.counters.ports[port].host_packets.Add(1);
-  if (Capture* capture = CaptureFor(worker, CapturePoint::kPort, port)) [[unlikely]] {
-    OfferFrame(*capture, worker, packet, true, port);
-  }
-  Transmit(worker, worker.outputs[port], packet);
-  context.filled_outputs |= 1u << port;
-}
-
-// A packet that Linux routed into a tunnel's device: it has no other way to go than that tunnel.
-void AcceptInner(StageContext& context, Packet* packet) {
-  PacketNotes& notes = NotesOf(packet);
-  const uint32_t tunnel = notes.input_tunnel;
-  notes.input_port = kNoPort;
-  notes.l3_offset = 0;
-  if (tunnel == kNoTunnel || tunnel >= kMaxTunnels) [[unlikely]] {
-    return DropPacket(context, packet, DropReason::kHostMalformed);
-  }
-  context.worker.counters.tunnels[tunnel].host_packets.Add(1);
-  const IpClass ip = ClassifyIp(context.tables.settings, packet, 0, kPacketFromHost);
-  if (ip == IpClass::kMalformed || ip == IpClass::kBadChecksum) [[unlikely]] {
-    return DropPacket(context, packet, DropReason::kHostMalformed);
-  }
-  notes.next_hop = tunnel;
-  context.tunnel.Push(packet);
 }
 
 unsigned PollInputs(Pipeline& pipeline) {

@@ -277,6 +277,23 @@ TEST(HostTest, SendsFramesOfTheMirrorDeviceAsTheyAre) {
   EXPECT_EQ(sent[0].bytes, frame);
 }
 
+TEST(HostTest, EncryptsFramesOfTheMirrorDeviceWhoseRouteIsATunnel) {
+  Sites sites;
+  const Bytes packet = MakeIp(ToRight());
+  sites.left.SendFromTap(Gateway::kWan, MakeFrame({2, 9, 9, 9, 9, 9}, packet));
+  const auto inner = sites.Decrypt(sites.left.TakeSentIp(Gateway::kWan));
+  ASSERT_EQ(inner.size(), 1u);
+  EXPECT_EQ(inner[0], WithTtl(packet, 63));
+}
+
+TEST(HostTest, DropsFramesOfTheMirrorDeviceToAProtectedPrefix) {
+  Gateway gateway(1);
+  gateway.Route("10.2.0.0/16", kNextHopProtected);
+  gateway.SendFromTap(Gateway::kWan, MakeFrame({2, 9, 9, 9, 9, 9}, MakeIp(ToRight())));
+  EXPECT_TRUE(gateway.TakeSent().empty());
+  EXPECT_EQ(gateway.Drops(), (Drops{{"protected_prefix", 1}}));
+}
+
 // Random bytes behind plausible beginnings, whole and in segments: nothing crashes, and every
 // packet is accounted for.
 TEST(GarbageTest, IsAccountedFor) {
