@@ -80,6 +80,32 @@ Status ConfigureLog(const LogOptions& options) {
   return {};
 }
 
+Status SetLogLevel(const std::string& text, const std::string& area) {
+  const Result<spdlog::level::level_enum> level = ParseLevel(text);
+  if (!level) {
+    return tl::make_unexpected(level.error());
+  }
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  if (!area.empty()) {
+    const auto found = registry.loggers.find(area);
+    if (found == registry.loggers.end()) {
+      std::string known;
+      for (const auto& [name, logger] : registry.loggers) {
+        known += (known.empty() ? "" : ", ") + name;
+      }
+      return Fail(Errc::kNotFound, "no area \"{}\" has logged; known are: {}", area, known);
+    }
+    found->second->set_level(*level);
+    return {};
+  }
+  registry.level = *level;
+  for (auto& [name, logger] : registry.loggers) {
+    logger->set_level(*level);
+  }
+  return {};
+}
+
 spdlog::logger& Log(const char* area) {
   Registry& registry = TheRegistry();
   const std::lock_guard lock(registry.mutex);

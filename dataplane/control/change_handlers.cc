@@ -298,20 +298,7 @@ Status DeleteRoute(Gateway& gateway, const control::DeleteRoute& request) {
 }
 
 Status SetLogLevel(const control::SetLogLevel& request) {
-  const auto level = spdlog::level::from_str(request.level() == "warn" ? "?" : request.level());
-  constexpr const char* kLevels[] = {"trace", "debug", "info", "warning", "error"};
-  if (std::none_of(std::begin(kLevels), std::end(kLevels),
-                   [&](const char* name) { return request.level() == name; })) {
-    return Fail(Errc::kInvalidArgument,
-                "log level \"{}\": use trace, debug, info, warning or error", request.level());
-  }
-  if (request.area().empty()) {
-    spdlog::apply_all(
-        [level](const std::shared_ptr<spdlog::logger>& logger) { logger->set_level(level); });
-    return {};
-  }
-  Log(request.area().c_str()).set_level(level);
-  return {};
+  return SetLogLevel(request.level(), request.area());
 }
 
 Result<control::Reloaded> ReloadConfiguration(Gateway& gateway) {

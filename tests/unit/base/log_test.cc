@@ -67,5 +67,22 @@ TEST_F(LogTest, SaysWhichFileCannotBeWritten) {
   EXPECT_THAT(status.error().message, HasSubstr("log file " + ::testing::TempDir()));
 }
 
+TEST_F(LogTest, ChangesLevelsWhileRunning) {
+  Log("one");
+  ASSERT_TRUE(SetLogLevel("debug", "one"));
+  EXPECT_EQ(Log("one").level(), spdlog::level::debug);
+  ASSERT_TRUE(SetLogLevel("error", ""));
+  EXPECT_EQ(Log("one").level(), spdlog::level::err);
+  EXPECT_EQ(Log("an area to come").level(), spdlog::level::err);
+  ASSERT_TRUE(SetLogLevel("info", ""));
+}
+
+TEST_F(LogTest, RefusesToSetUnknownLevelsAndAreas) {
+  EXPECT_EQ(SetLogLevel("loud", "").error().code, Errc::kInvalidArgument);
+  const Status unknown = SetLogLevel("info", "nowhere");
+  EXPECT_EQ(unknown.error().code, Errc::kNotFound);
+  EXPECT_NE(unknown.error().message.find("no area \"nowhere\""), std::string::npos);
+}
+
 }  // namespace
 }  // namespace penstock
