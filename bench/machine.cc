@@ -15,9 +15,9 @@ namespace penstock {
 namespace {
 
 // Instruction sets that make a difference here.
-constexpr const char* kFlags[] = {"aes",      "avx2",     "avx512f", "avx512bw",   "avx512_vbmi2",
-                                  "bmi2",     "gfni",     "pclmulqdq", "sha_ni",   "vaes",
-                                  "vpclmulqdq"};
+constexpr const char* kFlags[] = {"aes",          "avx2", "avx512f",   "avx512bw",
+                                  "avx512_vbmi2", "bmi2", "gfni",      "pclmulqdq",
+                                  "sha_ni",       "vaes", "vpclmulqdq"};
 
 std::string FirstLine(const std::string& path) {
   std::ifstream file(path);
@@ -32,7 +32,8 @@ std::string ValueOf(const std::string& path, const std::string& key) {
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with(key)) {
       const size_t colon = line.find(':');
-      const size_t value = colon == std::string::npos ? colon : line.find_first_not_of(' ', colon + 1);
+      const size_t value =
+          colon == std::string::npos ? colon : line.find_first_not_of(' ', colon + 1);
       return value == std::string::npos ? "" : line.substr(value);
     }
   }
@@ -65,8 +66,7 @@ std::vector<std::pair<std::string, std::string>> DescribeMachine(const Engine& e
       {"tsc_mhz", fmt::format("{:.1f}", static_cast<double>(rte_get_tsc_hz()) / 1e6)},
       {"kernel", system.release},
       {"hypervisor", OrNone(FirstLine("/sys/hypervisor/type"))},
-      {"governor",
-       OrNone(FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))},
+      {"governor", OrNone(FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))},
       {"hugepages", EalUsesHugepages() ? ValueOf("/proc/meminfo", "HugePages_Total") : "not used"},
       {"load", FirstLine("/proc/loadavg")},
       {"dpdk", rte_version()},

@@ -154,7 +154,8 @@ struct WorkerRun {
     if (gateways->decrypts != nullptr) {
       decrypts.emplace(*gateways->decrypts, worker, options->batch, options->burst);
     }
-    const auto length = static_cast<uint64_t>(options->seconds * static_cast<double>(rte_get_tsc_hz()));
+    const auto length =
+        static_cast<uint64_t>(options->seconds * static_cast<double>(rte_get_tsc_hz()));
     const uint64_t start = rte_rdtsc();
     const auto warm = start + static_cast<uint64_t>(kWarmUpShare * static_cast<double>(length));
     uint64_t series = worker * 7919;
@@ -283,8 +284,8 @@ double Quantile(std::vector<double>& samples, double share) {
   if (samples.empty()) {
     return 0;
   }
-  const auto at = samples.begin() +
-                  static_cast<ptrdiff_t>(share * static_cast<double>(samples.size() - 1));
+  const auto at =
+      samples.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(samples.size() - 1));
   std::nth_element(samples.begin(), at, samples.end());
   return *at;
 }

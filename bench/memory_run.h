@@ -1,8 +1,9 @@
 // Measures pipelines in memory: no port driver, only what the stages do.
 //
-// A worker takes a batch of buffers through the encrypting gateway and, for decapsulation, on through
-// the decrypting one, so that its ESP packets are always valid and fresh, window and ESN included. Only
-// the polls of the gateways are timed; putting the headers back into the buffers is not.
+// A worker takes a batch of buffers through the encrypting gateway and, for decapsulation, on
+// through the decrypting one, so that its ESP packets are always valid and fresh, window and ESN
+// included. Only the polls of the gateways are timed; putting the headers back into the buffers is
+// not.
 #pragma once
 
 #include "bench/result.h"

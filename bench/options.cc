@@ -121,12 +121,9 @@ Status CheckRanges(const BenchOptions& options) {
     const char* name;
     uint64_t value, least, most;
   } ranges[] = {
-      {"--sas", options.sas, 1, kMaxTunnels - 1},
-      {"--routes", options.routes, 1, 1u << 20},
-      {"--flows", options.flows, 1, 1u << 22},
-      {"--ecmp", options.ecmp, 1, 64},
-      {"--workers", options.workers, 1, kMaxWorkers},
-      {"--burst", options.burst, 1, kBurst},
+      {"--sas", options.sas, 1, kMaxTunnels - 1},     {"--routes", options.routes, 1, 1u << 20},
+      {"--flows", options.flows, 1, 1u << 22},        {"--ecmp", options.ecmp, 1, 64},
+      {"--workers", options.workers, 1, kMaxWorkers}, {"--burst", options.burst, 1, kBurst},
       {"--batch", options.batch, 1, 1u << 16},
   };
   for (const auto& range : ranges) {

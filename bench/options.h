@@ -26,9 +26,9 @@ struct BenchOptions {
   uint32_t sas = 1;              // pairs of SAs, each below a tunnel of its own
   uint32_t routes = 1;           // at least one for each tunnel, unless ecmp spreads over them
   uint32_t flows = 256;
-  uint32_t ecmp = 1;             // members of each route's group; 1: no groups
+  uint32_t ecmp = 1;  // members of each route's group; 1: no groups
   unsigned workers = 1;
-  std::vector<unsigned> cpus;    // of the workers; empty: the last ones of the process
+  std::vector<unsigned> cpus;  // of the workers; empty: the last ones of the process
   uint32_t replay_window = 1024;
   bool esn = false;
   bool udp = false;

@@ -21,6 +21,7 @@ namespace {
 
 constexpr auto kWindow = std::chrono::milliseconds(100);
 constexpr double kWarmUpSeconds = 0.3;
+constexpr double kPatienceSeconds = 5;
 constexpr unsigned kOuterHeaders = 128;
 constexpr int kSnapLength = 65535;
 
@@ -175,8 +176,10 @@ std::vector<double> Watch(const std::vector<PortWorker>& workers, double seconds
   const auto hertz = static_cast<double>(rte_get_tsc_hz());
   const uint64_t end = rte_rdtsc() + static_cast<uint64_t>(seconds * hertz);
   std::vector<double> samples;
+  // On a crowded machine a worker may wait long for its core.
+  const uint64_t last = end + static_cast<uint64_t>(kPatienceSeconds * hertz);
   Work before = WorkOf(workers);
-  while (rte_rdtsc() < end) {
+  while (rte_rdtsc() < (samples.empty() ? last : end)) {
     std::this_thread::sleep_for(kWindow);
     const Work work = WorkOf(workers);
     if (work.packets != before.packets) {
@@ -288,7 +291,7 @@ Result<Measurement> MeasureOnPorts(BenchMode mode, const BenchOptions& options, 
                    : Status(tl::unexpected<Error>(ports.error()));
   }
   if (status && measurement.packets == 0) {
-    status = Fail(Errc::kInternal, "no packet came out: {}", (*site)->Losses());
+    status = Fail(Errc::kInternal, "no packet came out; dropped: [{}]", (*site)->Losses());
   } else if (status && !(*site)->Losses().empty()) {
     status = Fail(Errc::kInternal, "packets were lost: {}", (*site)->Losses());
   }

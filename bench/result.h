@@ -18,9 +18,9 @@ struct Measurement {
   BenchMode mode = BenchMode::kEncap;
   const Suite* suite = nullptr;
   unsigned frame = 0;
-  uint64_t packets = 0;       // that the figures rest on
-  double cycles = 0;          // TSC cycles per packet and worker: median over batches or windows
-  double cycles_low = 0;      // 10th and 90th percentile
+  uint64_t packets = 0;   // that the figures rest on
+  double cycles = 0;      // TSC cycles per packet and worker: median over batches or windows
+  double cycles_low = 0;  // 10th and 90th percentile
   double cycles_high = 0;
   double packets_per_second = 0;  // all workers
   std::vector<StageCost> stages;  // in the packet's order; empty if not measured

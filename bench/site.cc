@@ -77,8 +77,12 @@ Prefix RoutePrefix(bool v6, uint32_t index) {
   if (!v6) {
     return {IpAddress::V4(0x20000000 + (index << 8)), 24};
   }
-  uint8_t bytes[16] = {0x24, 0, static_cast<uint8_t>(index >> 24), static_cast<uint8_t>(index >> 16),
-                       static_cast<uint8_t>(index >> 8), static_cast<uint8_t>(index)};
+  uint8_t bytes[16] = {0x24,
+                       0,
+                       static_cast<uint8_t>(index >> 24),
+                       static_cast<uint8_t>(index >> 16),
+                       static_cast<uint8_t>(index >> 8),
+                       static_cast<uint8_t>(index)};
   return {IpAddress::V6(bytes), 48};
 }
 
@@ -212,7 +216,8 @@ std::string Site::Losses() const {
   for (const auto& worker : workers_) {
     for (unsigned i = 0; i < kDropReasonCount; ++i) {
       if (const uint64_t count = worker->counters.drops[i].Read(); count != 0) {
-        losses += fmt::format("{}{} {}", losses.empty() ? "" : ", ", count, kDropReasonInfo[i].name);
+        losses +=
+            fmt::format("{}{} {}", losses.empty() ? "" : ", ", count, kDropReasonInfo[i].name);
       }
     }
   }

@@ -54,9 +54,7 @@ void PutIpv6(uint8_t* ip, uint32_t flow, uint32_t route, unsigned length) {
 }  // namespace
 
 Traffic::Traffic(const BenchOptions& options, unsigned frame)
-    : headers_(options.flows),
-      frame_(frame),
-      header_length_(std::min(kHeader, frame)) {
+    : headers_(options.flows), frame_(frame), header_length_(std::min(kHeader, frame)) {
   for (uint32_t flow = 0; flow < options.flows; ++flow) {
     uint8_t* bytes = headers_[flow].data();
     std::ranges::copy(kStationMac, bytes);

@@ -14,8 +14,8 @@ class Traffic {
   Traffic(const BenchOptions& options, unsigned frame);
 
   unsigned frame() const { return frame_; }
-  // Makes the buffer hold frame `index` of an endless series. Payloads are whatever the buffer held:
-  // nobody looks at them. Whatever a gateway did to the packet is undone.
+  // Makes the buffer hold frame `index` of an endless series. Payloads are whatever the buffer
+  // held: nobody looks at them. Whatever a gateway did to the packet is undone.
   void Restore(Packet* packet, uint64_t index) const;
 
  private:

@@ -19,8 +19,9 @@ Status LowerPrivileges(bool physical) {
   if (geteuid() != 0) {
     return {};
   }
-  // NET_ADMIN: devices, nftables; NET_RAW: packet sockets; IPC_LOCK: key and packet memory; SYS_NICE:
-  // CPU binding; CHOWN, DAC_OVERRIDE, FOWNER: sockets, log and configuration files of other owners.
+  // NET_ADMIN: devices, nftables; NET_RAW: packet sockets; IPC_LOCK: key and packet memory;
+  // SYS_NICE: CPU binding; CHOWN, DAC_OVERRIDE, FOWNER: sockets, log and configuration files of
+  // other owners.
   std::vector<unsigned> wanted = {CAP_NET_ADMIN, CAP_NET_RAW,      CAP_IPC_LOCK, CAP_SYS_NICE,
                                   CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER};
   if (physical) {

@@ -45,8 +45,8 @@ struct TunnelRecord {
   bool up = false;                      // has a live outbound SA
   std::vector<uint32_t> inbound;        // SPIs, oldest first
   std::vector<OutboundSa*> outbound;    // oldest first; owned by SaSet
-  bool port_down = false;               // the current SA's packets would leave by a port without link
-  std::string outer_problem;            // why the current SA's packets find no way out
+  bool port_down = false;     // the current SA's packets would leave by a port without link
+  std::string outer_problem;  // why the current SA's packets find no way out
 };
 
 // Control thread only.

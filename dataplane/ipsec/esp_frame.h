@@ -13,7 +13,7 @@ struct EspOverhead {
   uint32_t outer;   // outer IP header, UDP if any
   uint32_t header;  // SPI, sequence, IV
   uint32_t icv;
-  uint32_t block;   // payload + trailer are padded to this
+  uint32_t block;  // payload + trailer are padded to this
 };
 EspOverhead OverheadOf(const Suite& suite, Family outer, bool udp_encapsulation);
 
@@ -26,7 +26,8 @@ constexpr uint32_t EspPadding(uint32_t length, uint32_t block) {
 // Length of the outer IP packet that carries an inner packet of `inner` bytes.
 uint32_t OuterLength(uint32_t inner, const EspOverhead& overhead);
 
-// Largest inner packet whose outer packet fits `outer_mtu` (the table of interop.md is a test); 0 if none.
+// Largest inner packet whose outer packet fits `outer_mtu` (the table of interop.md is a test); 0
+// if none.
 uint32_t InnerMtu(uint32_t outer_mtu, const EspOverhead& overhead);
 
 }  // namespace penstock

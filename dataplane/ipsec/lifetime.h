@@ -1,4 +1,5 @@
-// Soft and hard limits of an SA in bytes and packets: counted where the traffic is, exact over workers.
+// Soft and hard limits of an SA in bytes and packets: counted where the traffic is, exact over
+// workers.
 #pragma once
 
 #include <atomic>
@@ -16,11 +17,13 @@ struct LifetimeLimits {
   uint64_t hard_packets = 0;
   uint32_t soft_seconds = 0;  // by the control thread's timers, not by workers
   uint32_t hard_seconds = 0;
-  bool counts_traffic() const { return (soft_bytes | hard_bytes | soft_packets | hard_packets) != 0; }
+  bool counts_traffic() const {
+    return (soft_bytes | hard_bytes | soft_packets | hard_packets) != 0;
+  }
 };
 
-// Shared by all workers that use the SA. Counters hold what was allowed, never more than the hard limit.
-// Once a packet was refused the SA has ended: all later packets are refused, however small.
+// Shared by all workers that use the SA. Counters hold what was allowed, never more than the hard
+// limit. Once a packet was refused the SA has ended: all later packets are refused, however small.
 struct alignas(kCacheLine) Lifetime {
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> packets{0};
@@ -34,17 +37,17 @@ struct alignas(kCacheLine) Lifetime {
   void Configure(const LifetimeLimits& limits);
 
   enum class Crossing : uint8_t { kNone, kSoft, kHard };
-  // Counts one packet. `allowed` says whether it may still pass: the packet that would go beyond a hard
-  // limit may not. `crossing` is kSoft or kHard for exactly one caller each.
+  // Counts one packet. `allowed` says whether it may still pass: the packet that would go beyond a
+  // hard limit may not. `crossing` is kSoft or kHard for exactly one caller each.
   struct Verdict {
     bool allowed;
     Crossing crossing;
   };
   Verdict Count(uint64_t packet_bytes);
 
-  // Counts a run of packets of one SA: one atomic operation per counter while no limit is near, packet
-  // by packet where one is.  The first `allowed` packets may pass, the rest may not; `soft` and `hard`
-  // are true for exactly one caller each.
+  // Counts a run of packets of one SA: one atomic operation per counter while no limit is near,
+  // packet by packet where one is.  The first `allowed` packets may pass, the rest may not; `soft`
+  // and `hard` are true for exactly one caller each.
   struct RunVerdict {
     unsigned allowed = 0;
     bool soft = false;

@@ -1,6 +1,6 @@
-// SPI to inbound SA, and the slots (counter indexes) of all SAs. Our own SPIs are indexes: the low 20
-// bits are the slot, the high 12 are random; SPIs that others chose take that way too while their slot
-// is free, and a hash otherwise.
+// SPI to inbound SA, and the slots (counter indexes) of all SAs. Our own SPIs are indexes: the low
+// 20 bits are the slot, the high 12 are random; SPIs that others chose take that way too while
+// their slot is free, and a hash otherwise.
 #pragma once
 
 #include <atomic>
@@ -37,18 +37,19 @@ class Sad {
   bool IsReserved(uint32_t spi) const;
   // Gives back an SPI that was reserved and never used; otherwise does nothing.
   void ReleaseSpi(uint32_t spi);
-  // A slot for counters of an SA with this inbound SPI (reserved or not), or of an outbound SA. Errors:
-  // the SPI is in use; all slots are taken.
+  // A slot for counters of an SA with this inbound SPI (reserved or not), or of an outbound SA.
+  // Errors: the SPI is in use; all slots are taken.
   Result<uint32_t> SlotForInbound(uint32_t spi);
   Result<uint32_t> SlotForOutbound();
   // For outbound SAs after they were unpublished, and for slots that never came to use: the slot is
-  // given out again after a grace period. RemoveInbound does it for its SA; doing it twice is harmless
-  // until the slot is given out again.
+  // given out again after a grace period. RemoveInbound does it for its SA; doing it twice is
+  // harmless until the slot is given out again.
   void ReleaseSlot(uint32_t slot);
-  // Publishes; errors: the SPI is in use, or the SA's slot is not one that was given for it. The SAD
-  // owns the SA from here; after an error it is gone and the slot is as before.
+  // Publishes; errors: the SPI is in use, or the SA's slot is not one that was given for it. The
+  // SAD owns the SA from here; after an error it is gone and the slot is as before.
   Status InsertInbound(std::unique_ptr<InboundSa> sa);
-  // Unpublishes; freed, key and all, and its slot released, one grace period later. Errors: not found.
+  // Unpublishes; freed, key and all, and its slot released, one grace period later. Errors: not
+  // found.
   Status RemoveInbound(uint32_t spi);
   InboundSa* FindForControl(uint32_t spi) const;
   std::vector<InboundSa*> inbound() const;  // ordered by SPI
@@ -68,7 +69,8 @@ class Sad {
   Epoch& epoch_;
   LazyArray<Entry> entries_{kMaxSas};
   Published<ForeignTable> foreign_;
-  std::shared_ptr<Control> control_;  // deferred work holds it weakly: it may run after the Sad is gone
+  std::shared_ptr<Control>
+      control_;  // deferred work holds it weakly: it may run after the Sad is gone
 };
 
 }  // namespace penstock

@@ -15,14 +15,14 @@
 namespace penstock {
 
 struct TunnelConfig {
-  std::string name;            // up to 15 characters: it is the TUN device's name too
-  uint32_t if_id = 0;          // 0: bound by reqid (policy-based), no device
+  std::string name;    // up to 15 characters: it is the TUN device's name too
+  uint32_t if_id = 0;  // 0: bound by reqid (policy-based), no device
   uint32_t reqid = 0;
-  IpAddress local, remote;     // outer; unspecified: taken from the SAs
+  IpAddress local, remote;                  // outer; unspecified: taken from the SAs
   std::vector<InterfaceAddress> addresses;  // inside, put on the TUN device
-  uint16_t mtu = 0;            // inner; 0: computed from suite, family, encapsulation and path
-  uint16_t outer_mtu = 0;      // path MTU of the outer packets; 0: the output port's
-  uint16_t mss = 0;            // TCP MSS clamp; 0: from the MTU
+  uint16_t mtu = 0;        // inner; 0: computed from suite, family, encapsulation and path
+  uint16_t outer_mtu = 0;  // path MTU of the outer packets; 0: the output port's
+  uint16_t mss = 0;        // TCP MSS clamp; 0: from the MTU
   bool clamp_mss = true;
   friend bool operator==(const TunnelConfig&, const TunnelConfig&) = default;
 };
@@ -34,14 +34,15 @@ struct alignas(kCacheLine) Tunnel {
   std::atomic<uint16_t> mss_v4;       // clamp for inner IPv4 and IPv6 SYNs; 0: none
   std::atomic<uint16_t> mss_v6;
   std::atomic<uint8_t> in_use;
-  std::atomic<uint8_t> hold;          // 1: packets without SA raise an acquire event
+  std::atomic<uint8_t> hold;  // 1: packets without SA raise an acquire event
   uint32_t id;
-  uint8_t icmp_source_v4[4];          // gateway's own address for ICMP errors towards the inside; zero:
-  uint8_t icmp_source_v6[16];         //   the input port's
+  uint8_t icmp_source_v4[4];   // gateway's own address for ICMP errors towards the inside; zero:
+  uint8_t icmp_source_v6[16];  //   the input port's
 };
 static_assert(sizeof(Tunnel) == kCacheLine);
 
-// All tunnels by id, 1 to kMaxTunnels - 1. The array never moves; ids are reused after a grace period.
+// All tunnels by id, 1 to kMaxTunnels - 1. The array never moves; ids are reused after a grace
+// period.
 class TunnelTable {
  public:
   explicit TunnelTable(Epoch& epoch);
@@ -57,8 +58,8 @@ class TunnelTable {
   const TunnelConfig& config(uint32_t id) const;  // `id` must be in use
   // Name and if_id stay what they were; a reqid that another tunnel has is not taken over.
   void set_config(uint32_t id, const TunnelConfig& config);
-  // Stores the MTU in force and the MSS clamps that follow: the configured ones, else from `computed`
-  // (0: not known).
+  // Stores the MTU in force and the MSS clamps that follow: the configured ones, else from
+  // `computed` (0: not known).
   void SetMtu(uint32_t id, uint16_t computed);
   // 0 if there is none.
   uint32_t FindByName(const std::string& name) const;

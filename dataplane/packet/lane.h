@@ -7,8 +7,8 @@
 
 namespace penstock {
 
-// Belongs to one worker. A stage takes a lane and empties it: every packet goes to exactly one other
-// lane, a queue, or Drop with a reason.
+// Belongs to one worker. A stage takes a lane and empties it: every packet goes to exactly one
+// other lane, a queue, or Drop with a reason.
 struct Lane {
   unsigned count = 0;
   Packet* packets[kBurst];

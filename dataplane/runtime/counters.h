@@ -59,14 +59,14 @@ struct alignas(kCacheLine) PortCounters {
   Counter received_bytes;
   Counter sent_packets;
   Counter sent_bytes;
-  Counter punted_packets;     // given to Linux through the port's mirror device
-  Counter host_packets;       // taken from Linux through it
+  Counter punted_packets;  // given to Linux through the port's mirror device
+  Counter host_packets;    // taken from Linux through it
   Counter unused[2];
 };
 
 struct alignas(kCacheLine) TunnelCounters {
   Counter in_packets;
-  Counter in_bytes;   // inner bytes
+  Counter in_bytes;  // inner bytes
   Counter out_packets;
   Counter out_bytes;  // inner bytes
   Counter in_dropped;
@@ -77,13 +77,13 @@ struct alignas(kCacheLine) TunnelCounters {
 
 struct alignas(kCacheLine) SaCounters {
   Counter packets;
-  Counter bytes;         // of ESP payload: what lifetimes count (inner packet bytes)
-  Counter last_used;     // TSC of the last burst that used it
+  Counter bytes;      // of ESP payload: what lifetimes count (inner packet bytes)
+  Counter last_used;  // TSC of the last burst that used it
   Counter replay_duplicate;
   Counter replay_late;
   Counter integrity_failed;
   Counter late_histogram_index;  // 1 + index into late_histograms of this worker; 0: none yet
-  Counter max_late;      // furthest behind the window's right edge that an authentic packet was
+  Counter max_late;  // furthest behind the window's right edge that an authentic packet was
 };
 
 // How late replayed-as-late packets were, by powers of two: bin i counts [2^i, 2^(i+1)).
@@ -95,12 +95,12 @@ struct LateHistogram {
 // count: odd while it is being written.
 struct alignas(kCacheLine) LastDrop {
   uint32_t version = 0;
-  uint32_t spi = 0;         // host order, 0 if none
+  uint32_t spi = 0;  // host order, 0 if none
   uint64_t sequence = 0;
   uint64_t tsc = 0;
   uint32_t tunnel = 0;
   uint16_t port = kNoPort;
-  uint8_t family = 0;       // 4, 6, or 0 if the packet had no readable addresses
+  uint8_t family = 0;  // 4, 6, or 0 if the packet had no readable addresses
   uint8_t protocol = 0;
   uint8_t source[16] = {};
   uint8_t destination[16] = {};
@@ -113,13 +113,24 @@ std::optional<LastDrop> ReadLastDrop(const LastDrop& slot);
 
 // The stages whose work is measured; the order is the packet's.
 enum class Stage : uint8_t {
-  kReceive, kClassify, kInboundSa, kEspDecrypt, kInboundPolicy, kOutboundPolicy, kRoute,
-  kEspEncrypt, kForward, kFragment, kTransmit, kPunt, kCount
+  kReceive,
+  kClassify,
+  kInboundSa,
+  kEspDecrypt,
+  kInboundPolicy,
+  kOutboundPolicy,
+  kRoute,
+  kEspEncrypt,
+  kForward,
+  kFragment,
+  kTransmit,
+  kPunt,
+  kCount
 };
 inline constexpr unsigned kStageCount = static_cast<unsigned>(Stage::kCount);
 inline constexpr const char* kStageNames[kStageCount] = {
-    "receive", "classify", "inbound_sa", "esp_decrypt", "inbound_policy", "outbound_policy", "route",
-    "esp_encrypt", "forward", "fragment", "transmit", "punt"};
+    "receive", "classify",    "inbound_sa", "esp_decrypt", "inbound_policy", "outbound_policy",
+    "route",   "esp_encrypt", "forward",    "fragment",    "transmit",       "punt"};
 
 struct alignas(kCacheLine) StageCounters {
   Counter packets;
@@ -132,14 +143,14 @@ struct alignas(kCacheLine) StageCounters {
 struct WorkerCounters {
   WorkerCounters();
 
-  alignas(kCacheLine) Counter received;    // from ports
-  Counter from_host;                       // taken from mirror and tunnel devices
-  Counter generated;                       // ICMP errors, TFC dummies made here
-  Counter fragments;                       // packets gained by fragmenting: pieces minus one
-  Counter sent;                            // taken by a port's driver
-  Counter to_host;                         // queued to the host path
-  Counter merged;                          // packets lost by reassembly: pieces minus one
-  Counter held;                            // gauge: in reassembly or waiting for a neighbour
+  alignas(kCacheLine) Counter received;  // from ports
+  Counter from_host;                     // taken from mirror and tunnel devices
+  Counter generated;                     // ICMP errors, TFC dummies made here
+  Counter fragments;                     // packets gained by fragmenting: pieces minus one
+  Counter sent;                          // taken by a port's driver
+  Counter to_host;                       // queued to the host path
+  Counter merged;                        // packets lost by reassembly: pieces minus one
+  Counter held;                          // gauge: in reassembly or waiting for a neighbour
   alignas(kCacheLine) Counter polls;
   Counter idle_polls;
   Counter sleeps;

@@ -1,5 +1,5 @@
-// Grace periods over rte_rcu_qsbr: what the control thread unpublishes is freed once every worker has
-// passed a quiet point. No worker ever waits; the control thread waits only when it asks to.
+// Grace periods over rte_rcu_qsbr: what the control thread unpublishes is freed once every worker
+// has passed a quiet point. No worker ever waits; the control thread waits only when it asks to.
 #pragma once
 
 #include <rte_rcu_qsbr.h>

@@ -14,7 +14,8 @@ namespace penstock {
 // An open TAP or TUN descriptor; the device goes when it is closed, also when the process dies.
 class HostDevice {
  public:
-  // TAP: Ethernet frames, with the port's MAC. Existing devices of that name are an error that says so.
+  // TAP: Ethernet frames, with the port's MAC. Existing devices of that name are an error that says
+  // so.
   static Result<std::unique_ptr<HostDevice>> OpenTap(const std::string& name, const MacAddress& mac,
                                                      uint16_t mtu);
   // TUN: IP packets.
@@ -23,8 +24,8 @@ class HostDevice {
   HostDevice(const HostDevice&) = delete;
   HostDevice& operator=(const HostDevice&) = delete;
 
-  int descriptor() const { return descriptor_; }   // non-blocking
-  int interface() const { return interface_; }     // ifindex
+  int descriptor() const { return descriptor_; }  // non-blocking
+  int interface() const { return interface_; }    // ifindex
   const std::string& name() const { return name_; }
   bool is_tap() const { return tap_; }
 

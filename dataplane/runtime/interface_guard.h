@@ -53,7 +53,7 @@ class InterfaceGuard {
   void TurnOffOffloads();
 
   std::string interface_;
-  unsigned index_ = 0;    // in the kernel
+  unsigned index_ = 0;  // in the kernel
   bool gone_ = false;
   int reservation_ = -1;  // bound abstract socket: the claim, gone when the process is
   int control_ = -1;      // any socket, for ioctl

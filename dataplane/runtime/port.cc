@@ -268,8 +268,8 @@ Status Port::Start() {
   return SeparateTapMac();
 }
 
-// A tap port has two ends: ours and the device in Linux. DPDK gives both the same address, and Linux
-// takes frames to an address of its own for itself instead of passing them over a bridge.
+// A tap port has two ends: ours and the device in Linux. DPDK gives both the same address, and
+// Linux takes frames to an address of its own for itself instead of passing them over a bridge.
 Status Port::SeparateTapMac() {
   const Result<PortDevice> device = ParsePortDevice(config_.device);
   if (!device || device->driver != "tap" || device->interface.empty()) {
@@ -327,8 +327,7 @@ Port::DeviceCounters Port::device_counters() const {
 }
 
 InputQueue Port::input(uint16_t queue) const {
-  return {
-      .receive = Receive, .context = nullptr, .port = ethdev_, .queue = queue, .index = index_};
+  return {.receive = Receive, .context = nullptr, .port = ethdev_, .queue = queue, .index = index_};
 }
 
 OutputQueue Port::output(uint16_t queue) const {

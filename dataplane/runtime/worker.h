@@ -18,36 +18,36 @@ namespace penstock {
 // Something a worker noticed that the control thread acts on; small, sent by a ring.
 struct WorkerEvent {
   enum class Kind : uint8_t {
-    kSoftLifetime,        // slot: the SA
-    kHardLifetime,        // slot: the SA
-    kSequenceExhausted,   // slot: the SA
-    kResolveNeighbor,     // next_hop: index of a forward or glean next hop; address: who to resolve
-    kMappingChanged,      // slot; address, port: an authentic packet came from a new source
-    kAcquire,             // tunnel or policy without SA: tunnel, packet's selectors
+    kSoftLifetime,       // slot: the SA
+    kHardLifetime,       // slot: the SA
+    kSequenceExhausted,  // slot: the SA
+    kResolveNeighbor,    // next_hop: index of a forward or glean next hop; address: who to resolve
+    kMappingChanged,     // slot; address, port: an authentic packet came from a new source
+    kAcquire,            // tunnel or policy without SA: tunnel, packet's selectors
   };
   Kind kind;
   uint8_t protocol = 0;
-  uint16_t port = 0;             // source port, host order (mapping); port index (neighbour)
-  uint16_t source_port = 0;      // acquire: of the packet, host order
+  uint16_t port = 0;         // source port, host order (mapping); port index (neighbour)
+  uint16_t source_port = 0;  // acquire: of the packet, host order
   uint16_t destination_port = 0;
   uint32_t slot = 0;
   uint32_t tunnel = 0;
   uint32_t next_hop = 0;
   uint32_t policy = 0;
-  IpAddress address{};           // neighbour, new peer address, or the packet's source (acquire)
-  IpAddress destination{};       // of the packet (acquire)
+  IpAddress address{};      // neighbour, new peer address, or the packet's source (acquire)
+  IpAddress destination{};  // of the packet (acquire)
 };
 
-// Where a worker's packets leave. `send` takes up to `count` packets of an array and returns how many
-// it took, as rte_eth_tx_burst does; the benchmark puts a memory sink here.
+// Where a worker's packets leave. `send` takes up to `count` packets of an array and returns how
+// many it took, as rte_eth_tx_burst does; the benchmark puts a memory sink here.
 struct OutputQueue {
   uint16_t (*send)(void* context, uint16_t port, uint16_t queue, Packet** packets,
                    uint16_t count) = nullptr;
   void* context = nullptr;
-  uint16_t port = kNoPort;   // DPDK port id
+  uint16_t port = kNoPort;  // DPDK port id
   uint16_t queue = 0;
-  uint16_t mtu = 1500;       // largest IP packet that the port sends
-  bool up = false;           // link and administrative state, written by the control thread
+  uint16_t mtu = 1500;            // largest IP packet that the port sends
+  bool up = false;                // link and administrative state, written by the control thread
   bool checksum_offload = false;  // the device computes IPv4 header checksums on transmit
   uint16_t count = 0;
   Packet* packets[kBurst];
@@ -57,7 +57,7 @@ struct InputQueue {
   uint16_t (*receive)(void* context, uint16_t port, uint16_t queue, Packet** packets,
                       uint16_t count) = nullptr;
   void* context = nullptr;
-  uint16_t port = kNoPort;   // DPDK port id
+  uint16_t port = kNoPort;  // DPDK port id
   uint16_t queue = 0;
   uint16_t index = kNoPort;  // port index: ours
 };
@@ -86,30 +86,31 @@ class TokenBucket {
 
 enum class Polling : uint8_t { kAdaptive, kBusy };
 
-// Everything of one worker that the stages use; no other thread writes it, but for `up` of an output
-// and the rings' other ends.
+// Everything of one worker that the stages use; no other thread writes it, but for `up` of an
+// output and the rings' other ends.
 struct WorkerContext {
-  unsigned id = 0;               // 0, 1, ...: index of counters and epoch
-  uint64_t now = 0;              // TSC at the start of this poll
-  uint64_t hertz = 0;            // TSC frequency
+  unsigned id = 0;     // 0, 1, ...: index of counters and epoch
+  uint64_t now = 0;    // TSC at the start of this poll
+  uint64_t hertz = 0;  // TSC frequency
   WorkerCounters counters;
   rte_mempool* pool = nullptr;        // for packets made here
   rte_mempool* jumbo_pool = nullptr;  // 16 KiB buffers: linearised jumbo frames
   InputQueue inputs[kMaxPorts];
   unsigned input_count = 0;
-  OutputQueue outputs[kMaxPorts];     // by port index
-  rte_ring* to_host = nullptr;        // packets for Linux; notes say by which device
-  rte_ring* from_host = nullptr;      // packets from Linux; notes say from which device
-  rte_ring* events = nullptr;         // WorkerEvent elements
-  std::atomic<bool> event_pending{false};  // set when events were queued; loop wakes the control thread
+  OutputQueue outputs[kMaxPorts];  // by port index
+  rte_ring* to_host = nullptr;     // packets for Linux; notes say by which device
+  rte_ring* from_host = nullptr;   // packets from Linux; notes say from which device
+  rte_ring* events = nullptr;      // WorkerEvent elements
+  std::atomic<bool> event_pending{
+      false};  // set when events were queued; loop wakes the control thread
   TokenBucket punt_bucket;
   TokenBucket icmp_bucket;
   std::atomic<bool> measure_cycles{false};
   std::atomic<Capture*> capture{nullptr};  // set by the control thread while somebody listens
 
-  // Queues an event for the control thread. Never waits: when the ring is full the event is lost, so
-  // what must not be missed also leaves a mark that the control thread finds by a scan (the soft and
-  // hard flags of a Lifetime, the state of a next hop).
+  // Queues an event for the control thread. Never waits: when the ring is full the event is lost,
+  // so what must not be missed also leaves a mark that the control thread finds by a scan (the soft
+  // and hard flags of a Lifetime, the state of a next hop).
   void PushEvent(const WorkerEvent& event);
 };
 static_assert(sizeof(WorkerEvent) % 4 == 0, "rte_ring moves elements in words of four bytes");
@@ -123,8 +124,8 @@ void FreeWorkerRings(WorkerContext& worker);
 // Control thread: takes one event; false when there is none.
 bool PopEvent(WorkerContext& worker, WorkerEvent& event);
 
-// Frees the packet (the whole chain) and counts it under `reason`, keeping what is known of it as the
-// last drop. A null packet is counted only: there was no buffer for it.
+// Frees the packet (the whole chain) and counts it under `reason`, keeping what is known of it as
+// the last drop. A null packet is counted only: there was no buffer for it.
 void Drop(WorkerContext& worker, Packet* packet, DropReason reason);
 
 // Sends what waits on the output; what the driver refuses is counted as transmit_full and freed.
