@@ -109,6 +109,7 @@ class Gateway:
         self.folder.mkdir(parents=True)
         self.config.setdefault("sockets", {})["directory"] = str(self.folder)
         self.config.setdefault("workers", {}).setdefault("pin", False)
+        self.config["workers"].setdefault("hugepages", "no")  # other runs on the machine may take them meanwhile
         self.file = self.folder / "penstock.yaml"
         self.log = self.folder / "penstockd.log"
         self.process = None

@@ -16,7 +16,7 @@ from traffic import Capture, ping
 ANYWHERE = "net 10.2.0.0/24 or net 2001:db8:2::/64 or ip proto 4 or ip proto 41 or ip6 proto 4 or ip6 proto 41 or arp net 10.2.0.0/24"
 EXPECTED_DROPS = (
     "no_outbound_sa", "no_sa", "no_route", "blackhole_route", "unreachable_route", "prohibit_route", "protected_prefix",
-    "hold_queue_full", "neighbor_unresolved", "outer_unroutable", "icmp_suppressed",
+    "hold_queue_full", "neighbor_unresolved", "outer_unroutable",
     "not_for_us",  # a packet socket hears all devices until it is bound, at the start of a daemon
 )
 PREFIXES = ["0.0.0.0/0", "::/0", "10.0.0.0/8", "10.2.0.0/16", "10.2.0.0/24", "10.2.0.0/25", "10.2.0.10/32",
@@ -169,3 +169,21 @@ def test_neither_end_nor_start_of_the_daemon_lets_anything_out(lab):
             left.gateway.start()
             wait_for(lambda start=before: sender.sent > start + 400, "packets after the start")
     assert wire.packets() == []
+@pytest.mark.drops(*EXPECTED_DROPS)
+def test_the_gateways_own_linux_does_not_send_in_clear_either(network):
+    """A route in Linux that leads around the tunnel leads nowhere."""
+    gateway = network.sites[0].gateway
+    around = ("10.2.0.0/24", "via", "192.0.2.2", "dev", "wan0", "metric", 1)
+    gateway.control.add_route("0.0.0.0/0", via=[{"address": "192.0.2.2"}])
+    gateway.namespace.run("ip", "route", "replace", *around)
+    try:
+        with Capture(network.wire, "bridge", ANYWHERE) as wire:
+            for _ in range(5):
+                gateway.namespace.run("ping", "-c", 1, "-W", "0.2", "10.2.0.10", check=False)
+            gateway.settle()
+        assert wire.packets() == []
+    finally:
+        gateway.namespace.run("ip", "route", "del", *around)
+        gateway.control.delete_route("0.0.0.0/0")
+
+

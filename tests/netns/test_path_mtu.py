@@ -49,7 +49,7 @@ def test_hosts_learn_the_mtu(network):
         assert "mtu 1446" in left.host.run("ip", "route", "get", address)
 
 
-@pytest.mark.drops("ttl_exceeded", "icmp_suppressed")
+@pytest.mark.drops("ttl_exceeded")
 @pytest.mark.parametrize("method", [[], ["-I"]], ids=["udp", "icmp"])
 def test_traceroute_shows_both_gateways(network, method):
     left, right = network.sites

@@ -9,7 +9,7 @@ from client import Refused
 from traffic import Capture, Ping, ping
 
 EVERYTHING = ("no_sa", "no_outbound_sa", "protected_prefix", "no_route", "blackhole_route", "outer_unroutable", "hold_queue_full",
-              "unreachable_route", "icmp_suppressed", "neighbor_unresolved")
+              "unreachable_route", "neighbor_unresolved")
 
 
 @pytest.mark.drops("no_outbound_sa")
