@@ -83,7 +83,7 @@ struct alignas(kCacheLine) SaCounters {
   Counter replay_late;
   Counter integrity_failed;
   Counter late_histogram_index;  // 1 + index into late_histograms of this worker; 0: none yet
-  Counter max_late;  // furthest behind the window's right edge that an authentic packet was
+  Counter max_late;  // furthest behind the window's right edge, packets dropped as late included
 };
 
 // How late replayed-as-late packets were, by powers of two: bin i counts [2^i, 2^(i+1)).

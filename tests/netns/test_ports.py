@@ -308,8 +308,8 @@ def test_hugepages_are_used_where_enough_are_free(lab):
     try:
         with open(setting, "w", encoding="ascii") as file:
             file.write(str(int(before) + 160))
-        left, right = lab.site_to_site(left_extra={"workers": {"memory": 256, "pin": False}}, right_extra={
-            "workers": {"hugepages": "no", "pin": False}})
+        left, right = lab.site_to_site(
+            left_extra={"workers": {"memory": 256, "hugepages": "auto"}}, right_extra={"workers": {"hugepages": "no"}})
         assert left.gateway.control.status().hugepages
         assert not right.gateway.control.status().hugepages
         lab.pair()
