@@ -122,8 +122,14 @@ bool InterfaceGuard::LinkUp() {
     }
     return false;
   }
-  return ioctl(control_, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0 &&
-         (request.ifr_flags & IFF_RUNNING) != 0;
+  if (ioctl(control_, SIOCGIFFLAGS, &request) != 0 || (request.ifr_flags & IFF_UP) == 0) {
+    return false;
+  }
+  // The carrier itself: IFF_RUNNING follows it up to a second late, and what is sent until then
+  // would be lost, the first ARP requests among it.
+  ethtool_value link = {.cmd = ETHTOOL_GLINK, .data = 0};
+  return EthtoolValue(control_, interface_, link) ? link.data != 0
+                                                  : (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 InterfaceGuard::~InterfaceGuard() {
