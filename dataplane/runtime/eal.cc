@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 
@@ -234,7 +235,11 @@ void WaitWorker(unsigned worker) { rte_eal_wait_lcore(worker + 1); }
 
 void CleanupEal() {
   if (State().initialised) {
+    // DPDK makes the folder even when it shares nothing, and leaves it.
+    const std::string folder = rte_eal_get_runtime_dir();
     rte_eal_cleanup();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
   }
 }
 
