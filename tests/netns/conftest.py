@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from checks import checked
 from lab import Lab, build_folder
 
 
@@ -33,20 +34,6 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if call.when == "call":
         item.passed = report.passed
-
-
-def checked(lab, request):
-    """Yields the lab to one test, then checks what holds after every scenario."""
-    lab.mark()
-    yield lab
-    try:
-        if getattr(request.node, "passed", False):
-            mark = request.node.get_closest_marker("drops")
-            lab.verify(mark.args if mark else ())
-        else:
-            print(lab.logs())
-    finally:
-        lab.clean()
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import pytest
 
+from checks import checked
+from lab import Lab
 from traffic import iperf, ping
 
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["outer4", "outer6"])
 def sites_of_family(request):
     """Two sites whose tunnel has IPv4 or IPv6 outer addresses."""
-    from lab import Lab  # pylint: disable=import-outside-toplevel
-
     made = Lab()
     try:
         made.site_to_site(outer=request.param)
@@ -21,8 +21,6 @@ def sites_of_family(request):
 @pytest.fixture
 def sites(sites_of_family, request):  # pylint: disable=redefined-outer-name
     """The two sites, checked after the test."""
-    from conftest import checked  # pylint: disable=import-outside-toplevel
-
     yield from checked(sites_of_family, request)
 
 
