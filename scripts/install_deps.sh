@@ -6,7 +6,8 @@ set -euo pipefail
 build=(meson ninja-build ccache pkg-config g++ libdpdk-dev dpdk libipsec-mb-dev libssl-dev libspdlog-dev
   libfmt-dev libexpected-dev libcli11-dev libyaml-cpp-dev libprotobuf-dev protobuf-compiler libmnl-dev
   libevent-dev libnftables-dev libsystemd-dev libpcap-dev libcap-ng-dev libgtest-dev libgmock-dev
-  libbenchmark-dev scdoc iproute2 iputils-ping iperf3 ethtool procps nftables python3 python3-protobuf python3-yaml)
+  libbenchmark-dev scdoc iproute2 iputils-ping iperf3 ethtool procps nftables tcpdump
+  traceroute python3 python3-protobuf python3-yaml)
 test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-pytest python3-pytest-timeout python3-scapy
   python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute)
 bench=(linux-perf dpkg-dev xz-utils dpdk-dev)
