@@ -129,7 +129,7 @@ class KernelLinksTest : public ::testing::Test {
   }
   template <typename Condition>
   bool WaitFor(const Condition& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(12);
     while (!condition() && std::chrono::steady_clock::now() < deadline) {
       loop_.RunOnce();
       std::this_thread::yield();
@@ -196,7 +196,18 @@ TEST_F(KernelLinksTest, ResolvesNeighborsOfBothFamilies) {
   ASSERT_TRUE(WaitFor([&] { return told_.links[near_index_].up; }));
   for (const char* address : {"10.7.0.2", "2001:db8:7::2"}) {
     ASSERT_TRUE(links_->Resolve(near_index_, *IpAddress::Parse(address)));
-    EXPECT_TRUE(WaitFor([&] { return told_.neighbors[address].has_value(); })) << address;
+    // The far end hears nothing until the kernel has noticed its carrier, which can take longer
+    // than the three probes of one request: asked again when they failed, as NeighborTable does.
+    const auto resolved = [&] {
+      const auto told = told_.neighbors.find(address);
+      if (told != told_.neighbors.end() && !told->second.has_value()) {
+        told_.neighbors.erase(told);
+        EXPECT_TRUE(links_->Resolve(near_index_, *IpAddress::Parse(address)));
+        return false;
+      }
+      return told != told_.neighbors.end();
+    };
+    EXPECT_TRUE(WaitFor(resolved)) << address;
     EXPECT_TRUE(links_->Resolve(near_index_, *IpAddress::Parse(address))) << "again is fine";
   }
 }
