@@ -84,7 +84,9 @@ class Loader {
                       KnownFields(*message.GetDescriptor(), key));
       } else if (!seen.insert(key).second) {
         problems_.Add(field_path, "stands here a second time; keep one of them");
-      } else if (!item.second.IsNull()) {
+      } else if (item.second.IsNull()) {
+        Touch(message, *field);
+      } else {
         LoadField(item.second, field_path, message, *field);
       }
     }
@@ -93,6 +95,13 @@ class Loader {
  private:
   void Place(const std::string& path, const YAML::Node& node) {
     problems_.SetPlace(path, {node.Mark().line + 1, node.Mark().column + 1});
+  }
+
+  // A section that is there but empty counts as there.
+  static void Touch(Message& message, const FieldDescriptor& field) {
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_repeated()) {
+      (void)message.GetReflection()->MutableMessage(&message, &field);
+    }
   }
 
   void LoadField(const YAML::Node& node, const std::string& path, Message& message,

@@ -1,6 +1,7 @@
 #include "config/validate.h"
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <map>
 #include <optional>
@@ -31,6 +32,31 @@ bool IsPciAddress(std::string_view text) {
          static_cast<size_t>(length) == text.size();
 }
 
+// "127.0.0.1:2620", "[::1]:2620" or "unix:/run/fpm.sock".
+bool IsListenAddress(std::string_view text) {
+  constexpr std::string_view kUnix = "unix:";
+  constexpr size_t kLongestUnixPath = 107;
+  if (text.starts_with(kUnix)) {
+    const std::string_view path = text.substr(kUnix.size());
+    return path.size() > 1 && path.size() <= kLongestUnixPath && path.front() == '/';
+  }
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) {
+    return false;
+  }
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  host = brackets ? host.substr(1, host.size() - 2) : host;
+  const auto address = IpAddress::Parse(std::string(host));
+  if (!address || address->is_v6() != brackets) {
+    return false;
+  }
+  const std::string_view port = text.substr(colon + 1);
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return error == std::errc() && end == port.data() + port.size() && number != 0;
+}
+
 class Validator {
  public:
   Validator(const Gateway& gateway, Problems& problems) : gateway_(gateway), problems_(problems) {}
@@ -50,6 +76,7 @@ class Validator {
     CheckOneOf("logging.level", gateway_.logging().level(),
                {"trace", "debug", "info", "warning", "error"});
     CheckLimits();
+    CheckFpm();
   }
 
  private:
@@ -254,8 +281,13 @@ class Validator {
         problems_.Add(path + ".via", "{} next hops; at most {} are possible", route.via_size(),
                       kMaximumMembers);
       }
+      bool all_stand_by = route.via_size() != 0;
       for (int j = 0; j < route.via_size(); ++j) {
         CheckNextHop(Item(path + ".via", j), route.via(j), prefix);
+        all_stand_by = all_stand_by && route.via(j).standby();
+      }
+      if (all_stand_by) {
+        problems_.Add(path + ".via", "every next hop is standby; at least one must not be");
       }
     }
   }
@@ -317,6 +349,20 @@ class Validator {
     CheckRange("limits.reassembly_datagrams", limits.reassembly_datagrams(), 16, 1u << 20);
   }
 
+  void CheckFpm() {
+    if (!gateway_.has_fpm()) {
+      return;
+    }
+    const Fpm& fpm = gateway_.fpm();
+    if (!IsListenAddress(fpm.listen())) {
+      problems_.Add("fpm.listen",
+                    "'{}' is no place to listen; write ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH",
+                    fpm.listen());
+    }
+    CheckRange("fpm.sweep_seconds", fpm.sweep_seconds(), 1, 3600);
+    CheckRange("fpm.withdraw_hold_milliseconds", fpm.withdraw_hold_milliseconds(), 0, 10'000);
+  }
+
   const Gateway& gateway_;
   Problems& problems_;
   std::map<std::string, std::string> device_names_;
@@ -365,6 +411,13 @@ void FillDefaults(Gateway& gateway) {
   text(gateway.mutable_logging()->mutable_level(), "info");
   text(gateway.mutable_sockets()->mutable_directory(), "/run/penstock/" + gateway.instance());
   Limits& limits = *gateway.mutable_limits();
+  if (gateway.has_fpm()) {
+    Fpm& fpm = *gateway.mutable_fpm();
+    text(fpm.mutable_listen(), "127.0.0.1:2620");
+    fpm.set_sweep_seconds(fpm.has_sweep_seconds() ? fpm.sweep_seconds() : 5);
+    fpm.set_withdraw_hold_milliseconds(
+        fpm.has_withdraw_hold_milliseconds() ? fpm.withdraw_hold_milliseconds() : 250);
+  }
   limits.set_icmp_errors(limits.has_icmp_errors() ? limits.icmp_errors() : 1000);
   limits.set_host_packets(limits.has_host_packets() ? limits.host_packets() : 20000);
   limits.set_reassembly_datagrams(limits.has_reassembly_datagrams() ? limits.reassembly_datagrams()

@@ -97,13 +97,25 @@ void AddRouting(CLI::App* show, Context& context) {
       routes, "--source", "SOURCE", "Only routes of one source",
       {"local", "connected", "neighbor", "protected", "static", "control", "bgp"},
       [request](const std::string& source) { request->mutable_show_routes()->set_source(source); });
+  AddText(routes, "--tunnel", "TUNNEL", "Only routes with a next hop in this tunnel",
+          [request](const std::string& name) { request->mutable_show_routes()->set_tunnel(name); });
+  routes->add_flag_callback(
+      "--active", [request] { request->mutable_show_routes()->set_active(true); },
+      "Only routes that are in force");
   AddExamples(routes, {"show routes", "show routes 10.0.0.0/8 --limit 50",
-                       "show routes --source bgp --json"});
+                       "show routes --source bgp --json", "show routes --tunnel tun1 --active"});
 
   request = NewRequest();
   request->mutable_show_groups();
-  AddExamples(AddShow(show, context, "groups", "ECMP groups and their members' buckets", request),
-              {"show groups"});
+  AddExamples(
+      AddShow(show, context, "nexthop-groups", "ECMP groups and their members' buckets", request),
+      {"show nexthop-groups", "show nexthop-groups --json"});
+
+  request = NewRequest();
+  request->mutable_show_fpm();
+  AddExamples(
+      AddShow(show, context, "fpm", "zebra's connection: routes, messages, problems", request),
+      {"show fpm", "show fpm --json"});
 
   request = NewRequest();
   request->mutable_show_neighbors();

@@ -26,6 +26,7 @@ control::Policies ShowPolicies(Gateway& gateway);
 // show_routes.cc
 Result<PageSource> ShowRoutes(Gateway& gateway, const control::ShowRoutes& request);
 control::Groups ShowGroups(Gateway& gateway);
+control::Fpm ShowFpm(Gateway& gateway);
 control::Neighbors ShowNeighbors(Gateway& gateway);
 Result<control::LookupResult> LookupAddress(Gateway& gateway, const control::Lookup& request);
 control::NextHop DescribeNextHop(Gateway& gateway, uint32_t next_hop);

@@ -132,6 +132,9 @@ void ControlClient::Answer(const control::Request& request) {
     case Body::kShowGroups:
       *reply.mutable_groups() = ShowGroups(gateway_);
       break;
+    case Body::kShowFpm:
+      *reply.mutable_fpm() = ShowFpm(gateway_);
+      break;
     case Body::kShowNeighbors:
       *reply.mutable_neighbors() = ShowNeighbors(gateway_);
       break;

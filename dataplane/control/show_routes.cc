@@ -85,6 +85,16 @@ control::Group MakeGroup(Gateway& gateway, uint32_t index) {
   return group;
 }
 
+bool IsWanted(const control::ShowRoutes& filter, const RouteTable::View& view) {
+  const std::string source = view.is_protected ? "protected" : RouteSourceName(view.source);
+  const bool tunnel =
+      filter.tunnel().empty() ||
+      std::any_of(view.path.via.begin(), view.path.via.end(),
+                  [&](const RouteVia& via) { return via.tunnel == filter.tunnel(); });
+  return tunnel && (filter.source().empty() || filter.source() == source) &&
+         (!filter.active() || view.active);
+}
+
 // As `classify` makes it of a packet.
 uint32_t HashOfFlow(const IpAddress& source, const IpAddress& destination,
                     const control::Lookup& request) {
@@ -197,7 +207,7 @@ Result<PageSource> ShowRoutes(Gateway& gateway, const control::ShowRoutes& reque
   };
   auto position = std::make_shared<Position>();
   const uint32_t limit = request.limit() == 0 ? UINT32_MAX : request.limit();
-  return PageSource([&gateway, inside, limit, source = request.source(), position] {
+  return PageSource([&gateway, inside, limit, filter = request, position] {
     control::Reply reply;
     control::Routes& routes = *reply.mutable_routes();
     bool more = false;
@@ -212,8 +222,7 @@ Result<PageSource> ShowRoutes(Gateway& gateway, const control::ShowRoutes& reque
         return true;
       }
       for (const RouteTable::View& view : views) {
-        const std::string name = view.is_protected ? "protected" : RouteSourceName(view.source);
-        if ((source.empty() || source == name) && position->shown < limit) {
+        if (IsWanted(filter, view) && position->shown < limit) {
           FillRoute(gateway, view, *routes.add_routes());
           ++position->shown;
         }
@@ -234,6 +243,16 @@ control::Groups ShowGroups(Gateway& gateway) {
     }
   }
   return groups;
+}
+
+control::Fpm ShowFpm(Gateway& gateway) {
+  control::Fpm out;
+  out.set_enabled(gateway.config().has_fpm());
+  if (out.enabled()) {
+    out.set_listen(gateway.config().fpm().listen());
+    out.set_acknowledge(gateway.config().fpm().acknowledge());
+  }
+  return out;
 }
 
 control::Neighbors ShowNeighbors(Gateway& gateway) {

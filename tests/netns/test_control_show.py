@@ -67,6 +67,9 @@ TABLES = {
     "stages": lambda r: [r["name"]] if r["name"] == "receive" else [r["name"], r["packets"], r["bursts"]],
 }
 
+# Where the command is called otherwise than what it lists.
+COMMANDS = {"groups": "nexthop-groups"}
+
 
 def rows_of(text, what):
     """The rows of a table: the lines between its header and an empty or closing line."""
@@ -95,9 +98,10 @@ def show_both(gateway, what):
         return [TABLES[what](row) for row in message[what]]
 
     def stable():
-        before = json.loads(gateway.ctl("--json", "show", what))
-        text = gateway.ctl("--exact", "show", what)
-        after = json.loads(gateway.ctl("--json", "show", what))
+        command = COMMANDS.get(what, what)
+        before = json.loads(gateway.ctl("--json", "show", command))
+        text = gateway.ctl("--exact", "show", command)
+        after = json.loads(gateway.ctl("--json", "show", command))
         return (text, after) if shown(before) == shown(after) else None
 
     return wait_for(stable, f"show {what} to hold still", 20)

@@ -107,7 +107,7 @@ def test_man_page_has_every_option_and_no_other(program, commands):
 
 def test_every_show_of_the_documents_is_there(commands):
     shows = {command[1] for command in commands["penstockctl"] if command[:1] == ("show",) and len(command) == 2}
-    assert {"status", "ports", "workers", "tunnels", "sas", "policies", "routes", "groups", "neighbors", "counters", "drops",
+    assert {"status", "ports", "workers", "tunnels", "sas", "policies", "routes", "nexthop-groups", "neighbors", "counters", "drops",
             "stages"} <= shows
 
 

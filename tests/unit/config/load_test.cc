@@ -35,6 +35,31 @@ TEST(LoadTest, KeepsAnExplicitZeroLimit) {
   EXPECT_EQ(loaded.gateway.limits().icmp_errors(), 0u);
 }
 
+TEST(LoadTest, TheFpmIsOnWhereItsSectionStands) {
+  EXPECT_FALSE(LoadText(kPorts).gateway.has_fpm());
+  for (const char* section : {"fpm:\n", "fpm: {}\n"}) {
+    const Loaded loaded = LoadText(std::string(kPorts) + section);
+    ASSERT_EQ(FormatProblems("f", loaded.problems), "") << section;
+    ASSERT_TRUE(loaded.gateway.has_fpm()) << section;
+    EXPECT_EQ(loaded.gateway.fpm().listen(), "127.0.0.1:2620");
+    EXPECT_EQ(loaded.gateway.fpm().sweep_seconds(), 5u);
+    EXPECT_EQ(loaded.gateway.fpm().withdraw_hold_milliseconds(), 250u);
+    EXPECT_FALSE(loaded.gateway.fpm().acknowledge());
+  }
+  const Loaded no_hold = LoadText(std::string(kPorts) + "fpm: {withdraw_hold_milliseconds: 0}\n");
+  EXPECT_EQ(no_hold.gateway.fpm().withdraw_hold_milliseconds(), 0u);
+}
+
+TEST(LoadTest, TakesEveryPlaceToListenForTheFpm) {
+  for (const char* listen : {"127.0.0.1:2620", "'[::1]:2620'", "unix:/run/fpm.sock"}) {
+    EXPECT_EQ(ProblemsOf(std::string(kPorts) + "fpm: {listen: " + listen + "}\n"), "") << listen;
+  }
+  for (const char* listen : {"127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "'::1:2620'", "unix:f",
+                             "'[127.0.0.1]:2620'", "127.0.0.1:26x"}) {
+    EXPECT_NE(ProblemsOf(std::string(kPorts) + "fpm: {listen: " + listen + "}\n"), "") << listen;
+  }
+}
+
 // Each row: YAML after kPorts (which ends with line 4), and the one line that must come out.
 struct Case {
   const char* name;
@@ -104,7 +129,17 @@ INSTANTIATE_TEST_SUITE_P(
              "tunnels: [{name: t, if_id: 1, mtu: 1200, addresses: ['2001:db8::1/64']}]\n",
              "f.yaml:5:31: tunnels[0].mtu: 1200 is too small for the IPv6 address 2001:db8::1/64; "
              "expected "
-             "1280 or more"}),
+             "1280 or more"},
+        Case{"OnlyStandby", "routes: [{prefix: 10.0.0.0/8, via: [{port: wan0, standby: true}]}]\n",
+             "f.yaml:5:31: routes[0].via: every next hop is standby; at least one must not be"},
+        Case{"FpmListen", "fpm: {listen: 'localhost:2620'}\n",
+             "f.yaml:5:7: fpm.listen: 'localhost:2620' is no place to listen; write ADDRESS:PORT, "
+             "[ADDRESS]:PORT or unix:/PATH"},
+        Case{"FpmSweep", "fpm: {sweep_seconds: 0}\n",
+             "f.yaml:5:7: fpm.sweep_seconds: 0 is out of range; expected 1 to 3600"},
+        Case{"FpmHold", "fpm: {withdraw_hold_milliseconds: 10001}\n",
+             "f.yaml:5:7: fpm.withdraw_hold_milliseconds: 10001 is out of range; expected 0 to "
+             "10000"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(LoadTest, ReportsEveryProblemInTheOrderOfTheText) {
