@@ -9,7 +9,9 @@ build=(meson ninja-build ccache pkg-config g++ libdpdk-dev dpdk libipsec-mb-dev 
   libbenchmark-dev scdoc iproute2 iputils-ping iperf3 ethtool procps nftables tcpdump
   traceroute python3 python3-protobuf python3-yaml)
 test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-pytest python3-pytest-timeout python3-scapy
-  python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute)
+  python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute
+  charon-systemd strongswan-swanctl libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-standard-plugins
+  libstrongswan-extra-plugins frr bird2)
 bench=(linux-perf dpkg-dev xz-utils dpdk-dev)
 
 case "${1:-build}" in
@@ -40,6 +42,13 @@ echo "installing ${#missing[@]} Debian packages"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# The tests start the daemons of these packages themselves: the packages must not.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$log" "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
 if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2
   echo "install_deps.sh: apt-get failed; see above" >&2

@@ -11,9 +11,10 @@ fi
 exec unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private \
   bash -c '
     set -e
-    for folder in /run/netns /run/penstock; do
+    for folder in /run/netns /run/penstock /run/frr /etc/frr; do
+      if [ "${folder##*/}" = frr ] && [ ! -d /usr/lib/frr ]; then continue; fi
       mkdir -p "$folder"
-      mount -t tmpfs none "$folder"
+      mount -t tmpfs -o mode=755 none "$folder"
     done
     ip link set lo up
     exec "$@"

@@ -260,6 +260,7 @@ class Lab:
         self.keep = keep
         self.namespaces = []
         self.gateways = []
+        self.peers = []  # other daemons and streams (tests/peers): what has close() and log()
         self.sites = []
         self.wire = None
         self.router = None
@@ -430,13 +431,18 @@ class Lab:
         self._pairs.clear()
 
     def logs(self):
-        """The gateways' logs, for a failed test's report."""
-        return "\n".join(f"--- {gateway.name}\n{gateway.log.read_text()[-4000:]}" for gateway in self.gateways if gateway.log.exists())
+        """The logs of gateways and peers, for a failed test's report."""
+        texts = [(gateway.name, gateway.log.read_text()) for gateway in self.gateways if gateway.log.exists()]
+        texts += [(f"{type(peer).__name__} of {peer.name}", peer.log()) for peer in self.peers if hasattr(peer, "log")]
+        return "\n".join(f"--- {name}\n{text[-4000:]}" for name, text in texts)
 
     def close(self):
-        """Ends the gateways and removes the namespaces and files."""
+        """Ends gateways and peers, and removes the namespaces and files."""
         if self.keep:
             return
+        for peer in reversed(self.peers):
+            peer.close()
+        self.peers.clear()
         if self._clear:
             self._clear.stop()
             self._clear = None

@@ -1,0 +1,46 @@
+"""What the tests of the scenarios and of the peers share."""
+
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "peers"), str(HERE.parent / "netns")]
+
+import pytest  # noqa: E402  pylint: disable=wrong-import-position
+
+from lab import Lab, build_folder  # noqa: E402  pylint: disable=wrong-import-position
+
+
+def pytest_collection_modifyitems(items):
+    """Says why nothing can run where it cannot."""
+    reason = None
+    if os.geteuid() != 0:
+        reason = "needs root for network namespaces"
+    elif not os.path.exists("/dev/net/tun"):
+        reason = "needs /dev/net/tun"
+    elif not (build_folder() / "dataplane" / "penstockd").exists():
+        reason = "penstockd is not built"
+    if reason:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Remembers whether the test itself failed."""
+    outcome = yield
+    if call.when == "call":
+        item.passed = outcome.get_result().passed
+
+
+@pytest.fixture
+def lab(request):
+    """An empty lab; when the test fails the logs of all that ran in it are printed."""
+    made = Lab("peers-")
+    try:
+        yield made
+        if not getattr(request.node, "passed", False):
+            print(made.logs())
+    finally:
+        made.close()
