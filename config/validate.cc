@@ -337,15 +337,20 @@ class Validator {
     }
   }
 
+  void CheckUdpPorts(const std::string& field,
+                     const google::protobuf::RepeatedField<uint32_t>& ports, unsigned usual) {
+    if (ports.size() > 3) {
+      problems_.Add(field, "{} ports; at most three besides {}", ports.size(), usual);
+    }
+    for (int i = 0; i < ports.size(); ++i) {
+      CheckRange(Item(field, i), ports.Get(i), 1, 65535);
+    }
+  }
+
   void CheckLimits() {
     const Limits& limits = gateway_.limits();
-    if (limits.encapsulation_ports_size() > 3) {
-      problems_.Add("limits.encapsulation_ports", "{} ports; at most three besides 4500",
-                    limits.encapsulation_ports_size());
-    }
-    for (int i = 0; i < limits.encapsulation_ports_size(); ++i) {
-      CheckRange(Item("limits.encapsulation_ports", i), limits.encapsulation_ports(i), 1, 65535);
-    }
+    CheckUdpPorts("limits.encapsulation_ports", limits.encapsulation_ports(), 4500);
+    CheckUdpPorts("limits.ike_ports", limits.ike_ports(), 500);
     CheckRange("limits.reassembly_datagrams", limits.reassembly_datagrams(), 16, 1u << 20);
   }
 

@@ -4,14 +4,16 @@
 
 namespace penstock {
 
-Status PolicyReferences::Add(const ike::Policy& policy) {
+Status PolicyReferences::Add(const ike::Policy& policy, const void* client) {
   const auto found = users_.find(policy.id);
-  if (found == users_.end() || found->second.back() != policy) {
+  if (found == users_.end() || found->second.back().policy != policy) {
     if (Status added = sink_.AddPolicy(policy); !added) {
       return added;
     }
   }
-  users_[policy.id].push_back(policy);
+  std::vector<User>& users = users_[policy.id];
+  std::erase_if(users, [](const User& user) { return user.client == nullptr; });
+  users.push_back({policy, client});
   return {};
 }
 
@@ -22,11 +24,10 @@ Status PolicyReferences::Delete(const ike::Policy& policy) {
                 policy.id.source.prefix.ToString(), policy.id.destination.prefix.ToString(),
                 policy.id.if_id, policy.id.priority);
   }
-  std::vector<ike::Policy>& users = found->second;
-  const auto user =
-      std::find_if(users.rbegin(), users.rend(), [&policy](const ike::Policy& candidate) {
-        return candidate.reqid == policy.reqid && candidate.action == policy.action;
-      });
+  std::vector<User>& users = found->second;
+  const auto user = std::find_if(users.rbegin(), users.rend(), [&policy](const User& candidate) {
+    return candidate.policy.reqid == policy.reqid && candidate.policy.action == policy.action;
+  });
   if (user == users.rend()) {
     return Fail(Errc::kNotFound, "policy {} to {} was not added with reqid {} and this type",
                 policy.id.source.prefix.ToString(), policy.id.destination.prefix.ToString(),
@@ -39,19 +40,29 @@ Status PolicyReferences::Delete(const ike::Policy& policy) {
     }
     return deleted;
   }
-  const ike::Policy in_force = users.back();
+  const ike::Policy in_force = users.back().policy;
   const auto removed = std::prev(user.base());
-  const ike::Policy taken_back = *removed;
+  const User taken_back = *removed;
   const size_t position = static_cast<size_t>(removed - users.begin());
   users.erase(removed);
-  if (users.back() == in_force) {
+  if (users.back().policy == in_force) {
     return {};
   }
-  Status restored = sink_.AddPolicy(users.back());
+  Status restored = sink_.AddPolicy(users.back().policy);
   if (!restored) {  // nothing has changed, then
     users.insert(users.begin() + static_cast<std::ptrdiff_t>(position), taken_back);
   }
   return restored;
+}
+
+void PolicyReferences::Disown(const void* client) {
+  for (auto& [id, users] : users_) {
+    for (User& user : users) {
+      if (user.client == client) {
+        user.client = nullptr;
+      }
+    }
+  }
 }
 
 Status PolicyReferences::Flush() {

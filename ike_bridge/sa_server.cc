@@ -1,5 +1,6 @@
 #include "ike_bridge/sa_server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "dataplane/base/log.h"
@@ -36,8 +37,9 @@ void FillReply(sa::Reply& reply, Nanoseconds last_use) {
 // Performs one operation and fills in the answer.
 class Performer {
  public:
-  Performer(SaSink& sink, PolicyReferences& policies, bool& subscribed, sa::Reply& reply)
-      : sink_(sink), policies_(policies), subscribed_(subscribed), reply_(reply) {}
+  Performer(SaSink& sink, PolicyReferences& policies, const MessagePeer& peer, bool& subscribed,
+            sa::Reply& reply)
+      : sink_(sink), policies_(policies), peer_(peer), subscribed_(subscribed), reply_(reply) {}
 
   Status operator()(HelloMessage&) { return {}; }  // not an operation; handled before
   Status operator()(ike::GetSpi& request) { return Answer(sink_.GetSpi(request)); }
@@ -46,7 +48,9 @@ class Performer {
   Status operator()(QuerySaRequest& request) { return Answer(sink_.QuerySa(request.id)); }
   Status operator()(DeleteSaRequest& request) { return Answer(sink_.DeleteSa(request.id)); }
   Status operator()(FlushSasRequest&) { return Answer(sink_.FlushSas()); }
-  Status operator()(AddPolicyRequest& request) { return Answer(policies_.Add(request.policy)); }
+  Status operator()(AddPolicyRequest& request) {
+    return Answer(policies_.Add(request.policy, &peer_));
+  }
   Status operator()(DeletePolicyRequest& request) {
     return Answer(policies_.Delete(request.policy));
   }
@@ -73,6 +77,7 @@ class Performer {
 
   SaSink& sink_;
   PolicyReferences& policies_;
+  const MessagePeer& peer_;
   bool& subscribed_;
   sa::Reply& reply_;
 };
@@ -89,7 +94,11 @@ Result<std::unique_ptr<SaServer>> SaServer::Listen(EventLoop& loop,
       {.on_connect = [self](MessagePeer& peer) { self->Greet(peer); },
        .on_message = [self](MessagePeer& peer,
                             std::string_view frame) { return self->Handle(peer, frame); },
-       .on_disconnect = [self](MessagePeer& peer) { self->clients_.erase(&peer); }});
+       .on_disconnect =
+           [self](MessagePeer& peer) {
+             self->clients_.erase(&peer);
+             self->policies_.Disown(&peer);
+           }});
   if (!listening) {
     return tl::make_unexpected(listening.error());
   }
@@ -124,7 +133,7 @@ Status SaServer::Handle(MessagePeer& peer, std::string_view frame) {
       return HandleHello(peer, *hello);
     }
     sa::ServerMessage message = MakeReply(id);
-    Performer performer(sink_, policies_, client.subscribed, *message.mutable_reply());
+    Performer performer(sink_, policies_, peer, client.subscribed, *message.mutable_reply());
     Status performed = std::visit(performer, request->operation);
     if (performed) {
       peer.Send(message);
@@ -160,7 +169,11 @@ void SaServer::Push(const Event& event) {
 }
 
 void SaServer::OnExpire(const ike::Expire& event) { Push(event); }
-void SaServer::OnAcquire(const ike::Acquire& event) { Push(event); }
+bool SaServer::OnAcquire(const ike::Acquire& event) {
+  Push(event);
+  return std::any_of(clients_.begin(), clients_.end(),
+                     [](const auto& client) { return client.second.subscribed; });
+}
 void SaServer::OnMappingChanged(const ike::MappingChanged& event) { Push(event); }
 
 }  // namespace penstock

@@ -23,7 +23,7 @@ class SaServer : public SaEvents {
                                                   std::string software);
 
   void OnExpire(const ike::Expire& event) override;
-  void OnAcquire(const ike::Acquire& event) override;
+  bool OnAcquire(const ike::Acquire& event) override;
   void OnMappingChanged(const ike::MappingChanged& event) override;
 
  private:

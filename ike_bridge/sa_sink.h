@@ -38,7 +38,8 @@ class SaEvents {
  public:
   virtual ~SaEvents() = default;
   virtual void OnExpire(const ike::Expire& event) = 0;
-  virtual void OnAcquire(const ike::Acquire& event) = 0;
+  // Whether anybody heard it: a wish that nobody heard does not pend.
+  virtual bool OnAcquire(const ike::Acquire& event) = 0;
   virtual void OnMappingChanged(const ike::MappingChanged& event) = 0;
 };
 

@@ -85,6 +85,9 @@ Result<WorkerSetOptions> WorkerOptionsOf(const config::Gateway& gateway) {
     options.settings.encapsulation_ports[i + 1] =
         static_cast<uint16_t>(limits.encapsulation_ports(i));
   }
+  for (int i = 0; i < std::min(limits.ike_ports_size(), 3); ++i) {
+    options.settings.ike_ports[i + 1] = static_cast<uint16_t>(limits.ike_ports(i));
+  }
   return options;
 }
 

@@ -152,7 +152,23 @@ Result<SaName> IkeSink::NameOf(const ike::SaId& id) const {
   return Fail(Errc::kNotFound, "there is no SA 0x{:08x} to {}", id.spi, id.destination.ToString());
 }
 
-Result<uint32_t> IkeSink::GetSpi(const ike::GetSpi& /*request*/) { return sas_.ReserveSpi(); }
+Result<uint32_t> IkeSink::GetSpi(const ike::GetSpi& request) {
+  Result<uint32_t> spi = sas_.ReserveSpi();
+  if (spi) {
+    negotiated_[*spi] = {request.destination, request.source};
+  }
+  return spi;
+}
+
+// The negotiation came to nothing: who still wants the SA may ask again.
+Status IkeSink::ReleaseSpi(uint32_t spi) {
+  const auto found = negotiated_.find(spi);
+  if (found != negotiated_.end()) {
+    acquires_.ForgetPeer(found->second);
+    negotiated_.erase(found);
+  }
+  return sas_.ReleaseSpi(spi);
+}
 
 Status IkeSink::AddSa(ike::AddSa request) {
   const Result<const Suite*> suite = SuiteOf(request);
@@ -191,9 +207,15 @@ Status IkeSink::AddSa(ike::AddSa request) {
   config.limits = LimitsOf(request.lifetime);
   config.initial_sequence = request.initial_sequence;
   const bool completes = request.inbound && request.update;
+  const bool inbound = request.inbound;
   const Status added = sas_.Add(std::move(config), *tunnel, Origin::kIke, completes);
   if (added) {
     policies_.Rebind(request.reqid);
+    if (inbound) {
+      negotiated_.erase(request.id.spi);
+    } else {
+      acquires_.ForgetTunnel(*tunnel);
+    }
   } else {
     policies_.DropUnused(request.reqid);
   }
@@ -228,7 +250,7 @@ Result<ike::Usage> IkeSink::QuerySa(const ike::SaId& id) {
 Status IkeSink::DeleteSa(const ike::SaId& id) {
   const Result<SaName> name = NameOf(id);
   if (!name) {
-    const Status released = sas_.ReleaseSpi(id.spi);
+    const Status released = ReleaseSpi(id.spi);
     return released ? released : Status(tl::unexpected(name.error()));
   }
   const uint32_t reqid = name->inbound
@@ -241,6 +263,8 @@ Status IkeSink::DeleteSa(const ike::SaId& id) {
 
 Status IkeSink::FlushSas() {
   sas_.Flush(Origin::kIke);
+  negotiated_.clear();
+  acquires_.Clear();
   std::vector<uint32_t> reqids;
   for (const auto& [id, record] : tunnels_.records()) {
     reqids.push_back(record.spec.config.reqid);
@@ -260,14 +284,15 @@ Status IkeSink::AddPolicy(const ike::Policy& request) {
   const bool out = policy.direction == PolicyDirection::kOut;
   policy.local = out ? request.source : request.destination;
   policy.remote = out ? request.destination : request.source;
-  return policies_.Add(policy);
+  const Status added = policies_.Add(policy);
+  acquires_.ForgetTunnel(policies_.TunnelOf(policy));
+  return added;
 }
 
 Status IkeSink::DeletePolicy(const ike::PolicyId& id) { return policies_.Remove(PolicyOf(id)); }
 
 Result<Nanoseconds> IkeSink::QueryPolicy(const ike::PolicyId& id) {
-  std::vector<PolicyConfig> storage;
-  const PolicyConfig* policy = policies_.Find(PolicyOf(id), storage);
+  const PolicyConfig* policy = policies_.Find(PolicyOf(id));
   if (policy == nullptr) {
     return Fail(Errc::kNotFound, "there is no such policy from {} to {}",
                 id.source.prefix.ToString(), id.destination.prefix.ToString());

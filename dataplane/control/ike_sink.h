@@ -1,6 +1,9 @@
 // The gateway's side of the SA socket: its values become ours, its calls changes of the model.
 #pragma once
 
+#include <map>
+
+#include "dataplane/control/acquires.h"
 #include "dataplane/control/policies.h"
 #include "dataplane/control/sas.h"
 #include "dataplane/control/tunnels.h"
@@ -10,8 +13,9 @@ namespace penstock {
 
 class IkeSink : public SaSink {
  public:
-  IkeSink(GatewayTables& tables, TunnelSet& tunnels, SaSet& sas, PolicySet& policies)
-      : tables_(tables), tunnels_(tunnels), sas_(sas), policies_(policies) {}
+  IkeSink(GatewayTables& tables, TunnelSet& tunnels, SaSet& sas, PolicySet& policies,
+          AcquireBook& acquires)
+      : tables_(tables), tunnels_(tunnels), sas_(sas), policies_(policies), acquires_(acquires) {}
 
   Result<uint32_t> GetSpi(const ike::GetSpi& request) override;
   Status AddSa(ike::AddSa request) override;
@@ -27,11 +31,14 @@ class IkeSink : public SaSink {
  private:
   Result<uint32_t> TunnelFor(uint32_t if_id, uint32_t reqid);
   Result<SaName> NameOf(const ike::SaId& id) const;
+  Status ReleaseSpi(uint32_t spi);
 
   GatewayTables& tables_;
   TunnelSet& tunnels_;
   SaSet& sas_;
   PolicySet& policies_;
+  AcquireBook& acquires_;
+  std::map<uint32_t, AcquireBook::Peers> negotiated_;  // by reserved SPI
 };
 
 // When the cycle counter had this value, by CLOCK_MONOTONIC; 0 stays 0.

@@ -7,8 +7,6 @@
 namespace penstock {
 namespace {
 
-// IKE needs a moment; a host that sends on must not flood it with the same wish.
-constexpr Nanoseconds kAcquireEvery = std::chrono::seconds(2);
 // Events taken at once, so that one busy worker does not keep the control thread from the others.
 constexpr unsigned kEventsAtOnce = 256;
 
@@ -16,7 +14,7 @@ ike::TrafficSelector HostSelector(const IpAddress& address, uint8_t protocol, ui
   ike::TrafficSelector selector;
   selector.prefix = Prefix::Host(address);
   selector.protocol = protocol;
-  if (protocol != 0 && port != 0) {
+  if (port != 0) {
     selector.port_first = port;
     selector.port_last = port;
   }
@@ -36,7 +34,7 @@ Model::Model(GatewayTables& tables, Engine& engine, const Clock& clock,
       tunnels(tables, routes, addresses, host, options.events),
       sas(tables, tunnels, routes, engine, clock, workers, options.events),
       policies(tables, tunnels, sas),
-      ike(tables, tunnels, sas, policies),
+      ike(tables, tunnels, sas, policies, acquires),
       tables_(tables),
       clock_(clock),
       workers_(std::move(workers)),
@@ -120,20 +118,16 @@ void Model::Handle(const WorkerEvent& event) {
   }
 }
 
-bool Model::MayAcquire(uint32_t tunnel) {
-  const Nanoseconds now = clock_.Now();
-  const auto found = acquired_.find(tunnel);
-  if (found != acquired_.end() && now - found->second < kAcquireEvery) {
-    return false;
-  }
-  acquired_[tunnel] = now;
-  return true;
-}
-
+// The wish of a tunnel, or of the policy that it came by.
 void Model::OnAcquire(const WorkerEvent& event) {
   const TunnelRecord* record = tunnels.Find(event.tunnel);
-  if (record == nullptr || record->up || !MayAcquire(event.tunnel)) {
+  if (record == nullptr) {
     return;
+  }
+  const PolicyConfig* policy = policies.FindFor(event.tunnel, event);
+  const OutboundSa* sa = TunnelSet::SaOf(*record, policy != nullptr ? policy->reqid : 0);
+  if (sa != nullptr && sa->dead.load(std::memory_order_relaxed) == 0) {
+    return;  // it came meanwhile
   }
   const TunnelConfig& config = record->spec.config;
   ike::Acquire acquire;
@@ -146,20 +140,18 @@ void Model::OnAcquire(const WorkerEvent& event) {
       HostSelector(event.destination, event.protocol, event.destination_port);
   acquire.source.prefix = Prefix::Default(event.address.family());
   acquire.destination.prefix = Prefix::Default(event.destination.family());
-  for (const PolicyConfig& policy : policies.policies()) {
-    if (policy.direction == PolicyDirection::kOut && policies.TunnelOf(policy) == event.tunnel &&
-        policy.selector.Matches(event.address, event.destination, event.protocol, event.source_port,
-                                event.destination_port, true)) {
-      acquire.reqid = policy.reqid;
-      acquire.local = policy.local;
-      acquire.remote = policy.remote;
-      acquire.source = {policy.selector.source, policy.selector.protocol,
-                        policy.selector.source_port_first, policy.selector.source_port_last};
-      acquire.destination = {policy.selector.destination, policy.selector.protocol,
-                             policy.selector.destination_port_first,
-                             policy.selector.destination_port_last};
-      break;
-    }
+  if (policy != nullptr) {
+    const Selector& selector = policy->selector;
+    acquire.reqid = policy->reqid;
+    acquire.local = policy->local;
+    acquire.remote = policy->remote;
+    acquire.source = {selector.source, selector.protocol, selector.source_port_first,
+                      selector.source_port_last};
+    acquire.destination = {selector.destination, selector.protocol, selector.destination_port_first,
+                           selector.destination_port_last};
+  }
+  if (!acquires.Begin(event, {acquire.local, acquire.remote}, clock_.Now())) {
+    return;
   }
   if (events_) {
     GatewayEvent told;
@@ -169,8 +161,8 @@ void Model::OnAcquire(const WorkerEvent& event) {
                             event.address.ToString(), event.destination.ToString());
     events_(told);
   }
-  if (listener_ != nullptr) {
-    listener_->OnAcquire(acquire);
+  if (listener_ == nullptr || !listener_->OnAcquire(acquire)) {
+    acquires.Withdraw(event);
   }
 }
 

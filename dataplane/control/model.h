@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dataplane/base/clock.h"
+#include "dataplane/control/acquires.h"
 #include "dataplane/control/addresses.h"
 #include "dataplane/control/gateway_event.h"
 #include "dataplane/control/ike_sink.h"
@@ -46,6 +47,7 @@ class Model {
   TunnelSet tunnels;
   SaSet sas;
   PolicySet policies;
+  AcquireBook acquires;
   IkeSink ike;
 
   // Where expiries, acquires and mapping changes are told; may be null.
@@ -63,7 +65,6 @@ class Model {
  private:
   void Handle(const WorkerEvent& event);
   void OnAcquire(const WorkerEvent& event);
-  bool MayAcquire(uint32_t tunnel);
 
   GatewayTables& tables_;
   const Clock& clock_;
@@ -72,7 +73,6 @@ class Model {
   EventSink events_;
   bool outer_stale_ = false;
   std::function<void()> on_settle_;
-  std::map<uint32_t, Nanoseconds> acquired_;  // when each tunnel asked last
 };
 
 }  // namespace penstock

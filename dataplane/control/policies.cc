@@ -1,6 +1,8 @@
 #include "dataplane/control/policies.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -19,12 +21,30 @@ uint32_t PolicySet::TunnelOf(const PolicyConfig& policy) const {
   return policy.reqid == 0 ? kNoTunnel : tables_.tunnels.FindByReqid(policy.reqid);
 }
 
+PolicySet::Binding PolicySet::BindingOf(const PolicyConfig& policy) {
+  return policy.if_id != 0 ? Binding{policy.if_id, 0} : Binding{0, policy.reqid};
+}
+
+void PolicySet::Bind(const PolicyConfig& policy) { bound_[BindingOf(policy)].push_back(policy); }
+
+void PolicySet::Unbind(const PolicyConfig& policy) {
+  const auto found = bound_.find(BindingOf(policy));
+  if (found == bound_.end()) {
+    return;
+  }
+  std::erase_if(found->second,
+                [&](const PolicyConfig& candidate) { return SamePolicy(candidate, policy); });
+  if (found->second.empty()) {
+    bound_.erase(found);
+  }
+}
+
 Status PolicySet::Add(const PolicyConfig& policy) {
   uint32_t tunnel = TunnelOf(policy);
+  if (policy.if_id != 0 && tunnel == kNoTunnel) {
+    return Fail(Errc::kNotFound, "policy: no tunnel has the if_id {}", policy.if_id);
+  }
   if (policy.action == PolicyAction::kProtect) {
-    if (policy.if_id != 0 && tunnel == kNoTunnel) {
-      return Fail(Errc::kNotFound, "policy: no tunnel has the if_id {}", policy.if_id);
-    }
     if (policy.if_id == 0 && policy.reqid == 0) {
       return Fail(Errc::kInvalidArgument,
                   "policy: protecting needs an if_id or a reqid that its SAs have too");
@@ -37,37 +57,48 @@ Status PolicySet::Add(const PolicyConfig& policy) {
       tunnel = *made;
     }
   }
-  std::vector<PolicyConfig> before;
-  const PolicyConfig* old = Find(policy, before);
-  const uint32_t old_reqid = old != nullptr ? old->reqid : 0;
+  std::optional<PolicyConfig> old;
+  if (const PolicyConfig* found = Find(policy)) {
+    old = *found;
+  }
+  const uint32_t old_tunnel = old ? TunnelOf(*old) : kNoTunnel;
   Status added = tables_.spd.Add(policy, tunnel);
   if (added) {
     added = tables_.spd.Publish();
+    if (!added) {  // nothing has changed, then; to publish that is tried again with the next change
+      (void)(old ? tables_.spd.Add(*old, old_tunnel) : tables_.spd.Remove(policy));
+    }
   }
   if (!added) {
     DropUnused(policy.reqid);
     return added;
   }
-  RefreshHold(tunnel);
-  if (old_reqid != policy.reqid) {
-    DropUnused(old_reqid);
+  if (old) {
+    Unbind(*old);
+  }
+  Bind(policy);
+  RefreshTunnel(policy);
+  if (old && old->reqid != policy.reqid) {
+    RefreshTunnel(*old);
+    DropUnused(old->reqid);
   }
   return {};
 }
 
 Status PolicySet::Remove(const PolicyConfig& id) {
-  std::vector<PolicyConfig> storage;
-  const PolicyConfig* policy = Find(id, storage);
-  if (policy == nullptr) {
+  const PolicyConfig* found = Find(id);
+  if (found == nullptr) {
     return Fail(Errc::kNotFound, "there is no policy from {} to {} with priority {}",
                 id.selector.source.ToString(), id.selector.destination.ToString(), id.priority);
   }
-  Status removed = tables_.spd.Remove(*policy);
+  const PolicyConfig policy = *found;
+  Status removed = tables_.spd.Remove(policy);
   if (removed) {
     removed = tables_.spd.Publish();
   }
-  RefreshHold(TunnelOf(*policy));
-  DropUnused(policy->reqid);
+  Unbind(policy);
+  RefreshTunnel(policy);
+  DropUnused(policy.reqid);
   return removed;
 }
 
@@ -77,32 +108,50 @@ Status PolicySet::Flush() {
     (void)tables_.spd.Remove(policy);  // cannot fail: it was listed
   }
   const Status published = tables_.spd.Publish();
+  bound_.clear();
   for (const PolicyConfig& policy : all) {
-    RefreshHold(TunnelOf(policy));
+    RefreshTunnel(policy);
     DropUnused(policy.reqid);
   }
   return published;
 }
 
-const PolicyConfig* PolicySet::Find(const PolicyConfig& id,
-                                    std::vector<PolicyConfig>& storage) const {
-  storage = policies();
-  const auto found = std::find_if(storage.begin(), storage.end(), [&](const PolicyConfig& policy) {
-    return SamePolicy(policy, id);
-  });
-  return found == storage.end() ? nullptr : &*found;
-}
-
-// A tunnel for which somebody has installed an outbound policy has somebody who hears acquires.
-void PolicySet::RefreshHold(uint32_t tunnel) {
-  if (tunnel == kNoTunnel) {
+void PolicySet::RefreshTunnel(const PolicyConfig& policy) {
+  const uint32_t tunnel = TunnelOf(policy);
+  TunnelRecord* record = tunnels_.Find(tunnel);
+  if (record == nullptr) {
     return;
   }
-  const std::vector<PolicyConfig> all = policies();
-  tunnels_.SetHold(tunnel, std::any_of(all.begin(), all.end(), [&](const PolicyConfig& policy) {
-                     return policy.direction == PolicyDirection::kOut &&
-                            policy.action == PolicyAction::kProtect && TunnelOf(policy) == tunnel;
-                   }));
+  std::vector<PolicyConfig> outbound;
+  bool in_use = false;
+  if (const auto found = bound_.find(BindingOf(policy)); found != bound_.end()) {
+    for (const PolicyConfig& candidate : found->second) {
+      in_use |= candidate.reqid == policy.reqid;
+      if (candidate.direction == PolicyDirection::kOut) {
+        outbound.push_back(candidate);
+      }
+    }
+  }
+  if (!in_use) {
+    record->last_use.erase(policy.reqid);
+  }
+  std::stable_sort(outbound.begin(), outbound.end(),
+                   [](const auto& a, const auto& b) { return a.priority < b.priority; });
+  tunnels_.SetPolicies(tunnel, std::move(outbound));
+}
+
+const PolicyConfig* PolicySet::FindFor(uint32_t tunnel, const WorkerEvent& packet) const {
+  const TunnelRecord* record = tunnels_.Find(tunnel);
+  if (record == nullptr) {
+    return nullptr;
+  }
+  const std::vector<PolicyConfig>& all = record->policies;
+  const auto found = std::find_if(all.begin(), all.end(), [&packet](const PolicyConfig& policy) {
+    return policy.selector.Matches(packet.address, packet.destination, packet.protocol,
+                                   packet.source_port, packet.destination_port,
+                                   packet.has_ports != 0);
+  });
+  return found == all.end() ? nullptr : &*found;
 }
 
 void PolicySet::DropUnused(uint32_t reqid) {
@@ -112,10 +161,12 @@ void PolicySet::DropUnused(uint32_t reqid) {
       !record->outbound.empty()) {
     return;
   }
-  for (const PolicyConfig& policy : policies()) {
-    if (policy.if_id == 0 && policy.reqid == reqid && policy.action == PolicyAction::kProtect) {
-      return;
-    }
+  const auto found = bound_.find(Binding{0, reqid});
+  if (found != bound_.end() &&
+      std::any_of(found->second.begin(), found->second.end(), [](const PolicyConfig& policy) {
+        return policy.action == PolicyAction::kProtect;
+      })) {
+    return;
   }
   tables_.spd.SetTunnel(reqid, kNoTunnel);
   (void)tunnels_.Remove(tunnel);  // cannot fail: it is there and has no SAs
@@ -129,18 +180,27 @@ void PolicySet::Rebind(uint32_t reqid) {
 
 uint64_t PolicySet::LastUsed(const PolicyConfig& policy) const {
   const TunnelRecord* record = tunnels_.Find(TunnelOf(policy));
-  uint64_t last = 0;
   if (record == nullptr) {
-    return last;
+    return 0;
   }
-  if (policy.direction == PolicyDirection::kOut) {
+  const bool out = policy.direction == PolicyDirection::kOut;
+  uint64_t last = 0;
+  if (const auto gone = record->last_use.find(policy.reqid); gone != record->last_use.end()) {
+    last = out ? gone->second.out : gone->second.in;
+  }
+  if (out) {
     for (const OutboundSa* sa : record->outbound) {
-      last = std::max(last, sas_.UsageOf(sa->slot).last_used);
+      if (sa->config.reqid == policy.reqid) {
+        last = std::max(last, sas_.UsageOf(sa->slot).last_used);
+      }
     }
     return last;
   }
   for (const uint32_t spi : record->inbound) {
-    last = std::max(last, sas_.UsageOf(sas_.FindInbound(spi)->slot).last_used);
+    const InboundSa& sa = *sas_.FindInbound(spi);
+    if (sa.config.reqid == policy.reqid) {
+      last = std::max(last, sas_.UsageOf(sa.slot).last_used);
+    }
   }
   return last;
 }

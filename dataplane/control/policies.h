@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "dataplane/control/sas.h"
@@ -22,6 +23,8 @@ class PolicySet {
   Status Remove(const PolicyConfig& policy);  // by direction, selector, if_id, priority; kNotFound
   Status Flush();
   std::vector<PolicyConfig> policies() const { return tables_.spd.policies(); }
+  // The best outbound policy of a tunnel for this packet; null: none.
+  const PolicyConfig* FindFor(uint32_t tunnel, const WorkerEvent& packet) const;
   // The tunnel that protects; kNoTunnel if there is none yet.
   uint32_t TunnelOf(const PolicyConfig& policy) const;
   // Takes an on-demand tunnel away once nothing uses it; called after SAs were removed too.
@@ -30,14 +33,24 @@ class PolicySet {
   void Rebind(uint32_t reqid);
   // TSC of the last packet that an SA of this policy carried; 0: never.
   uint64_t LastUsed(const PolicyConfig& policy) const;
-  const PolicyConfig* Find(const PolicyConfig& id, std::vector<PolicyConfig>& storage) const;
+  const PolicyConfig* Find(const PolicyConfig& id) const { return tables_.spd.Find(id); }
 
  private:
-  void RefreshHold(uint32_t tunnel);
+  // Policies of one tunnel: by if_id, or by reqid where there is none.
+  struct Binding {
+    uint32_t if_id = 0;
+    uint32_t reqid = 0;
+    friend auto operator<=>(const Binding&, const Binding&) = default;
+  };
+  static Binding BindingOf(const PolicyConfig& policy);
+  void Bind(const PolicyConfig& policy);
+  void Unbind(const PolicyConfig& policy);
+  void RefreshTunnel(const PolicyConfig& policy);
 
   GatewayTables& tables_;
   TunnelSet& tunnels_;
   SaSet& sas_;
+  std::map<Binding, std::vector<PolicyConfig>> bound_;  // in order of adding
 };
 
 }  // namespace penstock

@@ -57,6 +57,12 @@ SaUsage SaSet::UsageOf(uint32_t slot) const {
   return usage;
 }
 
+void SaSet::KeepLastUse(uint32_t tunnel, uint32_t reqid, uint32_t slot, bool inbound) {
+  LastUse& last = tunnels_.Find(tunnel)->last_use[reqid];
+  uint64_t& kept = inbound ? last.in : last.out;
+  kept = std::max(kept, UsageOf(slot).last_used);
+}
+
 // No SA has the slot any more, so no worker writes here. The histogram stays the slot's.
 void SaSet::ClearCounters(uint32_t slot) {
   for (WorkerContext* worker : workers_) {

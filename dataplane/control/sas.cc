@@ -159,6 +159,7 @@ Status SaSet::RemoveInbound(uint32_t spi) {
   }
   const SaName name{true, spi, sa->config.destination};
   const uint32_t tunnel = sa->tunnel;
+  KeepLastUse(tunnel, sa->config.reqid, sa->slot, true);
   by_slot_.erase(sa->slot);
   expiries_.Remove(sa->slot);
   expired_.erase(sa->slot);
@@ -180,6 +181,7 @@ Status SaSet::RemoveOutbound(const SaName& name) {
   outbound_.erase(found);
   const uint32_t tunnel = record.sa->tunnel;
   const uint32_t slot = record.sa->slot;
+  KeepLastUse(tunnel, record.sa->config.reqid, slot, false);
   by_slot_.erase(slot);
   expiries_.Remove(slot);
   expired_.erase(slot);

@@ -109,6 +109,8 @@ class SaSet {
   Status RemoveOutbound(const SaName& name);
   void RefreshOuter(OutboundRecord& record);
   void Retire(std::unique_ptr<OutboundSa> sa);
+  // What queries of policies go by once the SA has gone.
+  void KeepLastUse(uint32_t tunnel, uint32_t reqid, uint32_t slot, bool inbound);
   void Expire(uint32_t slot, bool hard, ike::ExpireReason reason);
   void ClearCounters(uint32_t slot);
   void Tell(const SaName& name, uint32_t tunnel, const char* kind, const std::string& text);

@@ -13,6 +13,38 @@ namespace {
 // bytes.
 constexpr uint16_t kFirstDeviceMtu = 1380;
 
+bool Takes(const OutboundSa& sa, uint32_t reqid) {
+  return reqid == 0 || sa.config.reqid == 0 || sa.config.reqid == reqid;
+}
+
+// Whether each packet may take the current SA: without policies, and where all of them say so.
+bool OneSaServesAll(const TunnelRecord& record) {
+  if (record.policies.empty()) {
+    return true;
+  }
+  const uint32_t reqid = record.policies.front().reqid;
+  return std::all_of(record.policies.begin(), record.policies.end(),
+                     [reqid](const PolicyConfig& policy) {
+                       return policy.action == PolicyAction::kProtect && policy.reqid == reqid &&
+                              policy.selector.MatchesEverything();
+                     }) &&
+         std::all_of(record.outbound.begin(), record.outbound.end(),
+                     [reqid](const OutboundSa* sa) { return Takes(*sa, reqid); });
+}
+
+// Null: one SA serves all. The database has compared the packets of policy-based tunnels already.
+std::unique_ptr<TunnelPolicies> MakePolicies(const TunnelRecord& record) {
+  if (record.spec.config.if_id == 0 || OneSaServesAll(record)) {
+    return nullptr;
+  }
+  auto made = std::make_unique<TunnelPolicies>();
+  for (const PolicyConfig& policy : record.policies) {
+    made->entries.push_back(
+        {policy.selector, policy.action, TunnelSet::SaOf(record, policy.reqid)});
+  }
+  return made;
+}
+
 }  // namespace
 
 const char* OriginName(Origin origin) {
@@ -135,6 +167,7 @@ Status TunnelSet::Remove(uint32_t id) {
     record.device.reset();
   }
   const std::string name = record.spec.config.name;
+  PublishPolicies(record, nullptr);
   if (const Status removed = tables_.tunnels.Remove(id); !removed) {
     return removed;
   }
@@ -192,16 +225,10 @@ void TunnelSet::Refresh(uint32_t id) {
     return;
   }
   Tunnel& tunnel = tables_.tunnels[id];
-  OutboundSa* current = nullptr;
-  bool live = false;
-  for (OutboundSa* sa : record->outbound) {
-    const bool sa_live = sa->dead.load(std::memory_order_relaxed) == 0;
-    if (sa_live || !live) {
-      current = sa;
-      live = live || sa_live;
-    }
-  }
+  OutboundSa* current = SaOf(*record, 0);
+  const bool live = current != nullptr && current->dead.load(std::memory_order_relaxed) == 0;
   tunnel.outbound.store(current, std::memory_order_release);
+  PublishPolicies(*record, MakePolicies(*record).release());
   const TunnelConfig& config = record->spec.config;
   uint16_t mtu = config.mtu;
   if (mtu == 0) {
@@ -239,8 +266,39 @@ void TunnelSet::SetMtu(TunnelRecord& record, uint16_t mtu) {
   }
 }
 
-void TunnelSet::SetHold(uint32_t id, bool hold) {
+OutboundSa* TunnelSet::SaOf(const TunnelRecord& record, uint32_t reqid) {
+  OutboundSa* newest = nullptr;
+  bool live = false;
+  for (OutboundSa* sa : record.outbound) {
+    const bool sa_live = sa->dead.load(std::memory_order_relaxed) == 0;
+    if (Takes(*sa, reqid) && (sa_live || !live)) {
+      newest = sa;
+      live = live || sa_live;
+    }
+  }
+  return newest;
+}
+
+void TunnelSet::SetPolicies(uint32_t id, std::vector<PolicyConfig> policies) {
+  TunnelRecord* record = Find(id);
+  if (record == nullptr) {
+    return;
+  }
+  record->policies = std::move(policies);
+  const bool hold = std::any_of(
+      record->policies.begin(), record->policies.end(),
+      [](const PolicyConfig& policy) { return policy.action == PolicyAction::kProtect; });
   tables_.tunnels[id].hold.store(hold ? 1 : 0, std::memory_order_relaxed);
+  Refresh(id);
+}
+
+// Takes `next` over.
+void TunnelSet::PublishPolicies(const TunnelRecord& record, const TunnelPolicies* next) {
+  const TunnelPolicies* old =
+      tables_.tunnels[record.id].policies.exchange(next, std::memory_order_acq_rel);
+  if (old != nullptr) {
+    tables_.epoch.Defer([old] { delete old; });
+  }
 }
 
 std::string TunnelSet::StateOf(const TunnelRecord& record) const {

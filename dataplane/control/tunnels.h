@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/clock.h"
 #include "dataplane/control/addresses.h"
 #include "dataplane/control/gateway_event.h"
 #include "dataplane/control/routes.h"
@@ -36,15 +37,23 @@ struct TunnelSpec {
   friend bool operator==(const TunnelSpec&, const TunnelSpec&) = default;
 };
 
+// When SAs of a reqid that have gone were used last, by TSC; 0: never.
+struct LastUse {
+  uint64_t in = 0;
+  uint64_t out = 0;
+};
+
 // What the control side keeps of a tunnel.
 struct TunnelRecord {
   uint32_t id = kNoTunnel;
   TunnelSpec spec;
-  std::unique_ptr<HostDevice> device;   // null: policy-based, or no host side
-  uint32_t next_hop = kNextHopNoRoute;  // held
-  bool up = false;                      // has a live outbound SA
-  std::vector<uint32_t> inbound;        // SPIs, oldest first
-  std::vector<OutboundSa*> outbound;    // oldest first; owned by SaSet
+  std::unique_ptr<HostDevice> device;    // null: policy-based, or no host side
+  uint32_t next_hop = kNextHopNoRoute;   // held
+  bool up = false;                       // has a live outbound SA
+  std::vector<uint32_t> inbound;         // SPIs, oldest first
+  std::vector<OutboundSa*> outbound;     // oldest first; owned by SaSet
+  std::vector<PolicyConfig> policies;    // outbound ones that lead here, best first
+  std::map<uint32_t, LastUse> last_use;  // by reqid
   bool port_down = false;     // the current SA's packets would leave by a port without link
   std::string outer_problem;  // why the current SA's packets find no way out
 };
@@ -75,13 +84,18 @@ class TunnelSet {
   // The newest live outbound SA becomes the current one (else the newest, which then drops by its
   // own reason), and MTU, MSS and liveness follow. To be called after each change of the SAs.
   void Refresh(uint32_t id);
-  // Packets without SA raise acquire events.
-  void SetHold(uint32_t id, bool hold);
+  // The outbound policies that lead to the tunnel, best first. With them packets without SA wait
+  // and raise acquire events: whoever installs policies hears that.
+  void SetPolicies(uint32_t id, std::vector<PolicyConfig> policies);
+  // The newest live outbound SA that a policy of this reqid takes, else the newest dead one; null:
+  // none.
+  static OutboundSa* SaOf(const TunnelRecord& record, uint32_t reqid);
   std::string StateOf(const TunnelRecord& record) const;  // for people
 
  private:
   Status OpenDevice(TunnelRecord& record);
   Status SetAddresses(TunnelRecord& record, const std::vector<InterfaceAddress>& addresses);
+  void PublishPolicies(const TunnelRecord& record, const TunnelPolicies* next);
   void SetMtu(TunnelRecord& record, uint16_t mtu);
   void Tell(const TunnelRecord& record, const char* kind, std::string text);
 

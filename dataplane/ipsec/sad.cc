@@ -66,6 +66,9 @@ Result<uint32_t> Sad::ReserveSpi() {
     // that a foreign SA has in another slot.
     if (spi != slots.spi(*slot) && FindForControl(spi) == nullptr) {
       slots.set_spi(*slot, spi);
+      Entry& entry = entries_[*slot];
+      entry.sa.store(nullptr, std::memory_order_relaxed);
+      entry.spi.store(Be32::FromHost(spi).raw(), std::memory_order_release);
       return spi;
     }
   }
@@ -78,7 +81,8 @@ bool Sad::IsReserved(uint32_t spi) const {
 
 void Sad::ReleaseSpi(uint32_t spi) {
   if (IsReserved(spi)) {
-    control_->slots.Free(spi & kSlotMask);  // workers have never seen it
+    entries_[spi & kSlotMask].spi.store(0, std::memory_order_release);
+    control_->slots.Free(spi & kSlotMask);  // no worker has anything of it
   }
 }
 
@@ -151,7 +155,8 @@ Status Sad::InsertInbound(std::unique_ptr<InboundSa> sa) {
   control_->by_spi.emplace(spi, std::move(sa));
   if (slot == (spi & kSlotMask)) {
     Entry& entry = entries_[slot];
-    entry.sa.store(published, std::memory_order_relaxed);
+    // A reserved SPI stands there already.
+    entry.sa.store(published, std::memory_order_release);
     entry.spi.store(published->spi.raw(), std::memory_order_release);
   } else {
     InsertForeign(published);

@@ -25,9 +25,15 @@ class Sad {
   InboundSa* Find(Be32 spi) const {
     const Entry& entry = entries_[spi.ToHost() & kSlotMask];
     if (entry.spi.load(std::memory_order_acquire) == spi.raw()) [[likely]] {
-      return entry.sa.load(std::memory_order_relaxed);
+      return entry.sa.load(std::memory_order_acquire);
     }
     return FindForeign(spi);
+  }
+  // True for an SPI that was given out and whose SA has not come yet.
+  bool IsAwaited(Be32 spi) const {
+    const Entry& entry = entries_[spi.ToHost() & kSlotMask];
+    return spi.raw() != 0 && entry.spi.load(std::memory_order_acquire) == spi.raw() &&
+           entry.sa.load(std::memory_order_acquire) == nullptr;
   }
   void Prefetch(Be32 spi) const { __builtin_prefetch(&entries_[spi.ToHost() & kSlotMask]); }
 
@@ -59,8 +65,8 @@ class Sad {
  private:
   static constexpr uint32_t kSlotMask = kMaxSas - 1;
   struct Entry {
-    std::atomic<uint32_t> spi;  // network order raw; 0: none
-    std::atomic<InboundSa*> sa;
+    std::atomic<uint32_t> spi;   // network order raw; 0: none
+    std::atomic<InboundSa*> sa;  // null: the SPI is reserved
   };
   struct Control;
   InboundSa* FindForeign(Be32 spi) const;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "dataplane/base/ip_address.h"
 #include "dataplane/packet/packet.h"
 
 namespace penstock {
@@ -19,6 +20,21 @@ constexpr bool HasPorts(uint8_t protocol) {
   constexpr uint8_t kDccp = 33, kSctp = 132, kUdpLite = 136;
   return protocol == kProtocolTcp || protocol == kProtocolUdp || protocol == kSctp ||
          protocol == kDccp || protocol == kUdpLite;
+}
+
+// Source and destination of the IP packet at l3_offset.
+struct FlowAddresses {
+  IpAddress source;
+  IpAddress destination;
+};
+
+inline FlowAddresses AddressesOf(Packet* packet) {
+  if (NotesOf(packet).version == 4) {
+    const Ipv4Header& ip = Ipv4Of(packet);
+    return {IpAddress::V4(&ip.source), IpAddress::V4(&ip.destination)};
+  }
+  const Ipv6Header& ip = Ipv6Of(packet);
+  return {IpAddress::V6(ip.source), IpAddress::V6(ip.destination)};
 }
 
 // `packet` has notes with l4_offset, protocol and flags.

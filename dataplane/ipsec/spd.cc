@@ -85,14 +85,17 @@ struct Entry {
   std::atomic<uint32_t> tunnel;  // SetTunnel writes it while workers read
 };
 
+}  // namespace
+
 // The policies of one direction, compiled.
-struct DirectionTable {
+struct Spd::Table {
   std::unique_ptr<Entry[]> entries;
   size_t size = 0;
   std::unique_ptr<SelectorAcl> v4;
   std::unique_ptr<SelectorAcl> v6;
 
-  static Result<DirectionTable> Build(const std::vector<std::pair<uint32_t, const StoredPolicy*>>&);
+  static Result<std::unique_ptr<Table>> Build(
+      const std::vector<std::pair<uint32_t, const StoredPolicy*>>&);
 
   template <typename Key>
   void Run(const SelectorAcl* acl, KeyBurst<Key>& burst, PolicyVerdict* verdicts) const {
@@ -134,15 +137,15 @@ struct DirectionTable {
   }
 };
 
-Result<DirectionTable> DirectionTable::Build(
+Result<std::unique_ptr<Spd::Table>> Spd::Table::Build(
     const std::vector<std::pair<uint32_t, const StoredPolicy*>>& policies) {
-  DirectionTable table;
-  table.size = policies.size();
-  table.entries = std::make_unique<Entry[]>(policies.size());
+  auto table = std::make_unique<Table>();
+  table->size = policies.size();
+  table->entries = std::make_unique<Entry[]>(policies.size());
   std::vector<AclRule> rules;
   for (size_t i = 0; i < policies.size(); ++i) {
     const auto& [number, policy] = policies[i];
-    Entry& entry = table.entries[i];
+    Entry& entry = table->entries[i];
     entry.policy = number;
     entry.reqid = policy->config.reqid;
     entry.action = policy->config.action;
@@ -150,7 +153,7 @@ Result<DirectionTable> DirectionTable::Build(
     rules.push_back({&policy->config.selector, static_cast<uint32_t>(i + 1)});
   }
   for (const auto& [family, acl] :
-       {std::pair{Family::kIpv4, &table.v4}, std::pair{Family::kIpv6, &table.v6}}) {
+       {std::pair{Family::kIpv4, &table->v4}, std::pair{Family::kIpv6, &table->v6}}) {
     Result<std::unique_ptr<SelectorAcl>> built = SelectorAcl::Build(family, rules);
     if (!built) {
       return tl::unexpected(built.error());
@@ -160,18 +163,21 @@ Result<DirectionTable> DirectionTable::Build(
   return table;
 }
 
-}  // namespace
-
-struct Spd::Tables {
-  DirectionTable outbound;
-  DirectionTable inbound;
-};
-
 struct Spd::Control {
   std::map<uint32_t, StoredPolicy> policies;  // by number, which is the order of adding
   std::unordered_map<PolicyKey, uint32_t, PolicyKeyHash> numbers;
   uint32_t last_number = 0;
-  Tables* published = nullptr;
+  Table* outbound = nullptr;  // published
+  Table* inbound = nullptr;
+  bool outbound_stale = false;
+  bool inbound_stale = false;
+
+  // Policies of an if_id are in no table.
+  void Touch(const PolicyConfig& policy) {
+    if (policy.if_id == 0) {
+      (policy.direction == PolicyDirection::kOut ? outbound_stale : inbound_stale) = true;
+    }
+  }
 
   // Best first. Numbers grow, so they settle ties.
   std::vector<std::pair<uint32_t, const StoredPolicy*>> Sorted() const {
@@ -187,36 +193,32 @@ struct Spd::Control {
   }
 
   // Those that packets have to be compared with: policies of an if_id govern their tunnel alone.
-  std::vector<std::pair<uint32_t, const StoredPolicy*>> Compared(bool outbound) const {
+  std::vector<std::pair<uint32_t, const StoredPolicy*>> Compared(bool leaving) const {
     auto sorted = Sorted();
-    std::erase_if(sorted, [outbound](const auto& entry) {
+    std::erase_if(sorted, [leaving](const auto& entry) {
       const PolicyConfig& config = entry.second->config;
-      return config.if_id != 0 || (config.direction == PolicyDirection::kOut) != outbound;
+      return config.if_id != 0 || (config.direction == PolicyDirection::kOut) != leaving;
     });
     return sorted;
   }
 };
 
-Spd::Spd(Epoch& epoch) : tables_(epoch), control_(std::make_unique<Control>()) {}
+Spd::Spd(Epoch& epoch) : outbound_(epoch), inbound_(epoch), control_(std::make_unique<Control>()) {}
 
 Spd::~Spd() = default;
 
 void Spd::ClassifyOutbound(Packet* const* packets, PolicyVerdict* verdicts, unsigned count) const {
-  const Tables* tables = tables_.Read();
-  if (tables == nullptr) {
-    std::fill_n(verdicts, count, PolicyVerdict{});
-    return;
+  if (const Table* table = outbound_.Read()) {
+    return table->Classify(packets, verdicts, count);
   }
-  tables->outbound.Classify(packets, verdicts, count);
+  std::fill_n(verdicts, count, PolicyVerdict{});
 }
 
 void Spd::ClassifyInbound(Packet* const* packets, PolicyVerdict* verdicts, unsigned count) const {
-  const Tables* tables = tables_.Read();
-  if (tables == nullptr) {
-    std::fill_n(verdicts, count, PolicyVerdict{});
-    return;
+  if (const Table* table = inbound_.Read()) {
+    return table->Classify(packets, verdicts, count);
   }
-  tables->inbound.Classify(packets, verdicts, count);
+  std::fill_n(verdicts, count, PolicyVerdict{});
 }
 
 Status Spd::Add(const PolicyConfig& policy, uint32_t tunnel) {
@@ -228,6 +230,7 @@ Status Spd::Add(const PolicyConfig& policy, uint32_t tunnel) {
     entry->second = ++control_->last_number;
   }
   control_->policies.insert_or_assign(entry->second, StoredPolicy{policy, tunnel});
+  control_->Touch(policy);
   return {};
 }
 
@@ -238,6 +241,7 @@ Status Spd::Remove(const PolicyConfig& policy) {
                 policy.selector.source.ToString(), policy.selector.destination.ToString(),
                 policy.priority, policy.if_id);
   }
+  control_->Touch(policy);
   control_->policies.erase(found->second);
   control_->numbers.erase(found);
   return {};
@@ -254,6 +258,11 @@ std::vector<PolicyConfig> Spd::policies() const {
   return all;
 }
 
+const PolicyConfig* Spd::Find(const PolicyConfig& id) const {
+  const auto found = control_->numbers.find(KeyOf(id));
+  return found != control_->numbers.end() ? &control_->policies.at(found->second).config : nullptr;
+}
+
 const PolicyConfig* Spd::FindPolicy(uint32_t policy) const {
   const auto found = control_->policies.find(policy);
   return found != control_->policies.end() ? &found->second.config : nullptr;
@@ -265,28 +274,39 @@ void Spd::SetTunnel(uint32_t reqid, uint32_t tunnel) {
       policy.tunnel = tunnel;
     }
   }
-  if (control_->published != nullptr) {
-    control_->published->outbound.SetTunnel(reqid, tunnel);
-    control_->published->inbound.SetTunnel(reqid, tunnel);
+  for (Table* table : {control_->outbound, control_->inbound}) {
+    if (table != nullptr) {
+      table->SetTunnel(reqid, tunnel);
+    }
   }
 }
 
 Status Spd::Publish() {
-  Result<DirectionTable> outbound = DirectionTable::Build(control_->Compared(true));
-  if (!outbound) {
-    return Prefixed("outbound policies", outbound.error());
+  struct Direction {
+    const char* name;
+    bool& stale;
+    Table*& current;
+    Published<Table>& published;
+    std::atomic<bool>& any;
+  };
+  Control& control = *control_;
+  for (const Direction& direction :
+       {Direction{"outbound", control.outbound_stale, control.outbound, outbound_, has_outbound_},
+        Direction{"inbound", control.inbound_stale, control.inbound, inbound_, has_inbound_}}) {
+    if (!direction.stale) {
+      continue;
+    }
+    Result<std::unique_ptr<Table>> table =
+        Table::Build(control.Compared(&direction.published == &outbound_));
+    if (!table) {
+      return Prefixed(std::string(direction.name) + " policies", table.error());
+    }
+    const bool any = (*table)->size != 0;
+    direction.current = table->get();
+    direction.published.Replace(std::move(*table));
+    direction.any.store(any, std::memory_order_release);
+    direction.stale = false;
   }
-  Result<DirectionTable> inbound = DirectionTable::Build(control_->Compared(false));
-  if (!inbound) {
-    return Prefixed("inbound policies", inbound.error());
-  }
-  std::unique_ptr<Tables> tables(new Tables{std::move(*outbound), std::move(*inbound)});
-  const bool has_outbound = tables->outbound.size != 0;
-  const bool has_inbound = tables->inbound.size != 0;
-  control_->published = tables.get();
-  tables_.Replace(std::move(tables));
-  has_outbound_.store(has_outbound, std::memory_order_release);
-  has_inbound_.store(has_inbound, std::memory_order_release);
   return {};
 }
 

@@ -52,22 +52,27 @@ class Spd {
   // Control side. A policy is identified by direction, selector, if_id and priority; adding it
   // again replaces action, reqid and tunnel. `tunnel` is the id that protects (0 while there is
   // none: drops). Errors: the selector is wrong (Add); not found (Remove); no memory (Publish: the
-  // old tables stay). The tables are rebuilt by Publish, so that a batch costs one build.
+  // old tables stay). The tables are rebuilt by Publish, so that a batch costs one build,
+  // and of a direction without changes none.
   Status Add(const PolicyConfig& policy, uint32_t tunnel);
   Status Remove(const PolicyConfig& policy);
   std::vector<PolicyConfig> policies() const;  // by direction, priority, and order of adding
-  // The policy of a verdict; null if it has gone. Valid until the next Add or Remove.
+  // The policy of that direction, selector, if_id and priority; null: none. Valid until the next
+  // Add or Remove.
+  const PolicyConfig* Find(const PolicyConfig& id) const;
+  // The policy of a verdict; null if it has gone. Valid likewise.
   const PolicyConfig* FindPolicy(uint32_t policy) const;
   // Protecting policies of this reqid go through another tunnel, at once.
   void SetTunnel(uint32_t reqid, uint32_t tunnel);
   Status Publish();
 
  private:
-  struct Tables;
+  struct Table;
   struct Control;
   std::atomic<bool> has_outbound_{false};
   std::atomic<bool> has_inbound_{false};
-  Published<Tables> tables_;
+  Published<Table> outbound_;
+  Published<Table> inbound_;
   std::unique_ptr<Control> control_;
 };
 

@@ -98,6 +98,9 @@ Result<uint32_t> TunnelTable::Add(const TunnelConfig& config) {
   tunnel.id = id;
   tunnel.outbound.store(nullptr, kRelaxed);
   tunnel.hold.store(0, kRelaxed);
+  tunnel.policies.store(nullptr, kRelaxed);
+  tunnel.has_device.store(config.if_id != 0 ? 1 : 0, kRelaxed);
+  tunnel.generation.fetch_add(1, kRelaxed);
   std::fill(std::begin(tunnel.icmp_source_v4), std::end(tunnel.icmp_source_v4), uint8_t{0});
   std::fill(std::begin(tunnel.icmp_source_v6), std::end(tunnel.icmp_source_v6), uint8_t{0});
   SetMtu(id, 0);

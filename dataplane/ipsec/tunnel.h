@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/ipsec/sa.h"
+#include "dataplane/ipsec/tunnel_policies.h"
 #include "dataplane/runtime/counters.h"
 #include "dataplane/runtime/epoch.h"
 
@@ -34,10 +35,13 @@ struct alignas(kCacheLine) Tunnel {
   std::atomic<uint16_t> mss_v4;       // clamp for inner IPv4 and IPv6 SYNs; 0: none
   std::atomic<uint16_t> mss_v6;
   std::atomic<uint8_t> in_use;
-  std::atomic<uint8_t> hold;  // 1: packets without SA raise an acquire event
+  std::atomic<uint8_t> hold;  // 1: packets without SA wait for one and raise an acquire event
   uint32_t id;
   uint8_t icmp_source_v4[4];   // gateway's own address for ICMP errors towards the inside; zero:
   uint8_t icmp_source_v6[16];  //   the input port's
+  std::atomic<uint16_t> generation;             // counts the tunnels that had this id
+  std::atomic<uint8_t> has_device;              // Linux knows it; else it is policy-based
+  std::atomic<const TunnelPolicies*> policies;  // which SA a packet takes; null: `outbound`
 };
 static_assert(sizeof(Tunnel) == kCacheLine);
 

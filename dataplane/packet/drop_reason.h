@@ -21,7 +21,7 @@ namespace penstock {
   X(Prohibited, "prohibit_route", "the route says prohibit")                                    \
   X(ProtectedPrefix, "protected_prefix", "a protected prefix would have left in clear")         \
   X(PolicyDiscard, "policy_discard", "the security policy says discard (RFC 4301 4.4.1)")       \
-  X(NoPolicy, "no_policy", "no security policy allows it in clear (RFC 4301 4.4.1)")            \
+  X(NoPolicy, "no_policy", "no security policy allows it to pass like this (RFC 4301 4.4.1)")   \
   X(TtlExceeded, "ttl_exceeded", "TTL or hop limit reached zero")                               \
   X(TooBig, "too_big", "larger than the path MTU and must not be fragmented")                   \
   X(FragmentFailed, "fragment_failed", "could not be fragmented")                               \
@@ -32,12 +32,14 @@ namespace penstock {
   X(NeighborUnresolved, "neighbor_unresolved", "the next hop's link address did not resolve")   \
   X(HoldQueueFull, "hold_queue_full", "too many packets wait for a link address or an SA")      \
   X(NoOutboundSa, "no_outbound_sa", "the tunnel has no live outbound SA")                       \
+  X(AcquireTimeout, "acquire_timeout", "the SA that the packet waited for did not come")        \
   X(OuterUnroutable, "outer_unroutable", "no clear route to the tunnel's remote address")       \
   X(SequenceExhausted, "sequence_exhausted", "sequence number would wrap (RFC 4303 3.3.3)")     \
   X(LifetimeExpired, "lifetime_expired", "the SA's hard byte or packet limit is reached")       \
   X(NoHeadroom, "no_headroom", "no room for the ESP frame")                                     \
   X(CryptoFailed, "crypto_failed", "the crypto engine refused the packet")                      \
   X(NoSa, "no_sa", "no SA for this SPI and destination (RFC 4303 3.4.2)")                       \
+  X(SaNeverCame, "sa_never_came", "the SA for this SPI was being negotiated and did not come")  \
   X(SourceMismatch, "source_mismatch", "outer source is not the SA's peer")                     \
   X(EncapsulationMismatch, "encapsulation_mismatch", "UDP encapsulation differs from the SA's") \
   X(MalformedEsp, "malformed_esp", "ESP packet too short or not a whole number of blocks")      \

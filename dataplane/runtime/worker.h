@@ -27,6 +27,7 @@ struct WorkerEvent {
   };
   Kind kind;
   uint8_t protocol = 0;
+  uint8_t has_ports = 0;     // acquire: source_port and destination_port are known
   uint16_t port = 0;         // source port, host order (mapping); port index (neighbour)
   uint16_t source_port = 0;  // acquire: of the packet, host order
   uint16_t destination_port = 0;

@@ -34,13 +34,19 @@ struct alignas(kCacheLine) PortInfo {
 struct GatewaySettings {
   // UDP ports on which ESP in UDP is expected, host order; the first is 4500.
   uint16_t encapsulation_ports[4] = {kPortNatT, 0, 0, 0};
-  uint32_t icmp_errors_per_second = 1000;  // per worker
+  uint16_t ike_ports[4] = {kPortIke, 0, 0, 0};  // of IKE without ESP
+  uint32_t icmp_errors_per_second = 1000;       // per worker
   uint32_t punt_packets_per_second =
-      20000;                             // per worker: of IKE, BGP and the like, and of the rest
+      20000;                             // per worker: of IKE, of BGP and the like, and of the rest
   uint32_t reassembly_datagrams = 1024;  // per worker
   uint32_t reassembly_milliseconds = 2000;
   uint32_t hold_packets = 256;  // per worker: waiting for neighbours
   uint32_t hold_milliseconds = 1000;
+  // Per worker, each: packets that wait for an outbound SA, and ESP whose inbound SA is negotiated.
+  uint32_t sa_hold_packets = 256;
+  uint32_t sa_hold_packets_of_tunnel = 64;
+  uint32_t acquire_milliseconds = 10'000;  // as long as a slow negotiation
+  uint32_t awaited_milliseconds = 5000;    // how late our own IKE daemon may be
 };
 
 // Shared by all workers; owned by the control side, outlives them.
@@ -62,7 +68,7 @@ struct GatewayTables {
   GatewaySettings settings;  // before workers start
 };
 
-// When an acquire was last told, so that it is told once a second.
+// When an acquire was last told.
 struct AcquireSeen {
   uint64_t key = 0;
   uint64_t tsc = 0;
@@ -70,6 +76,7 @@ struct AcquireSeen {
 
 struct HoldQueue;
 struct Reassembly;
+struct SaHold;
 
 // One worker's pipeline state. Lanes hold packets only while the pipeline runs; `again` and
 // `generated` are drained within the same poll.
@@ -91,8 +98,10 @@ struct StageContext {
   Job jobs[kBurst] = {};
   std::unique_ptr<HoldQueue, void (*)(HoldQueue*)> hold{nullptr, nullptr};
   std::unique_ptr<Reassembly, void (*)(Reassembly*)> reassembly{nullptr, nullptr};
+  std::unique_ptr<SaHold, void (*)(SaHold*)> sa_hold{nullptr, nullptr};
   std::optional<TokenBucket> punt_control_bucket{};  // see punt.cc
-  uint32_t next_identification = 0;                  // of IPv6 packets that we fragment
+  std::optional<TokenBucket> punt_ike_bucket{};
+  uint32_t next_identification = 0;  // of IPv6 packets that we fragment
   AcquireSeen acquires[64] = {};
   uint32_t filled_outputs = 0;  // bit i: port i's output may hold packets
   bool measure = false;         // count cycles in this poll

@@ -5,15 +5,11 @@
 namespace penstock {
 
 bool WithinSelectors(Packet* packet, const PacketNotes& notes, const InboundSa& sa) {
-  const bool v4 = notes.version == 4;
-  const IpAddress source =
-      v4 ? IpAddress::V4(&Ipv4Of(packet).source) : IpAddress::V6(Ipv6Of(packet).source);
-  const IpAddress destination =
-      v4 ? IpAddress::V4(&Ipv4Of(packet).destination) : IpAddress::V6(Ipv6Of(packet).destination);
+  const FlowAddresses flow = AddressesOf(packet);
   const SelectorPorts ports = PortsOf(packet);
   for (const Selector& selector : sa.selectors) {
-    if (selector.Matches(source, destination, notes.protocol, ports.source, ports.destination,
-                         ports.known)) {
+    if (selector.Matches(flow.source, flow.destination, notes.protocol, ports.source,
+                         ports.destination, ports.known)) {
       return true;
     }
   }

@@ -147,7 +147,9 @@ Decapsulated DecapsulateRun(StageContext& context, InboundRun& run) {
     DropReason reason = run.fates[i];
     bool nested = false;
     if (reason == DropReason::kCount) [[likely]] {
-      if (udp && MappingChanged(sa, packet, NotesOf(packet))) [[unlikely]] {
+      // A straggler from the old mapping is no news: only the newest packet tells.
+      if (udp && MappingChanged(sa, packet, NotesOf(packet)) &&
+          sa.replay.Behind(NotesOf(packet).sequence) == 0) [[unlikely]] {
         ReportMapping(context, sa, packet, NotesOf(packet));
       }
       reason = Decapsulate(context, packet, sa, run.jobs[i], nested);

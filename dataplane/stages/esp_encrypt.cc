@@ -126,12 +126,15 @@ void DropRun(StageContext& context, std::span<Packet*> packets, uint32_t tunnel,
   }
 }
 
-// Fail closed: without an SA nothing leaves.
-void DropWithoutSa(StageContext& context, std::span<Packet*> packets, uint32_t tunnel) {
-  if (context.tables.tunnels[tunnel].hold.load(std::memory_order_relaxed) != 0) {
-    RaiseAcquire(context, packets.front(), tunnel, 0);
+// Fail closed: without an SA nothing leaves. Where somebody is there who makes one, they wait.
+void StopWithoutSa(StageContext& context, std::span<Packet*> packets, uint32_t tunnel) {
+  if (context.tables.tunnels[tunnel].hold.load(std::memory_order_relaxed) == 0) {
+    return DropRun(context, packets, tunnel, DropReason::kNoOutboundSa);
   }
-  DropRun(context, packets, tunnel, DropReason::kNoOutboundSa);
+  for (Packet* packet : packets) {
+    RaiseAcquire(context, packet, tunnel, 0);
+  }
+  HoldForOutboundSa(context, packets, tunnel);
 }
 
 // Where the SA's packets go: always the same member of an ECMP group, so that the peer sees them in
@@ -198,12 +201,11 @@ void OfferRun(StageContext& context, std::span<Packet*> packets, uint32_t tunnel
   }
 }
 
-// Admits the packets of one tunnel, numbers them and builds their frames and jobs.
-void AddRun(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id,
-            std::span<Packet*> packets) {
-  OutboundSa* sa = context.tables.tunnels[tunnel_id].outbound.load(std::memory_order_acquire);
+// Admits the packets of one SA, numbers them and builds their frames and jobs.
+void AddRunOf(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id, OutboundSa* sa,
+              std::span<Packet*> packets) {
   if (sa == nullptr) [[unlikely]] {
-    return DropWithoutSa(context, packets, tunnel_id);
+    return StopWithoutSa(context, packets, tunnel_id);
   }
   OutboundRun run(*sa, burst.packets + burst.jobs);
   if (!OuterNextHop(context.tables.next_hops, *sa, run.next_hop)) [[unlikely]] {
@@ -237,6 +239,43 @@ void AddRun(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id,
   Encapsulate(run, block.first, context.jobs + burst.jobs);
   burst.run[burst.runs++] = {sa, run.count};
   burst.jobs += run.count;
+}
+
+// Packets of a tunnel whose child SAs have selectors of their own; neighbours that take the same SA
+// stay together.
+void AddRunByPolicy(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id,
+                    const TunnelPolicies& policies, std::span<Packet*> packets) {
+  const TunnelPolicies::Entry* entries[kBurst];
+  for (size_t i = 0; i < packets.size(); ++i) {
+    entries[i] = policies.Find(packets[i]);
+  }
+  for (size_t first = 0; first < packets.size();) {
+    const TunnelPolicies::Entry* entry = entries[first];
+    size_t end = first + 1;
+    while (end < packets.size() && entries[end] == entry) {
+      ++end;
+    }
+    const std::span<Packet*> run = packets.subspan(first, end - first);
+    if (entry == nullptr) {
+      DropRun(context, run, tunnel_id, DropReason::kNoPolicy);
+    } else if (entry->action != PolicyAction::kProtect) {
+      // Out of a tunnel there is no way in clear, so that a bypass ends here too.
+      DropRun(context, run, tunnel_id, DropReason::kPolicyDiscard);
+    } else {
+      AddRunOf(context, burst, tunnel_id, entry->outbound, run);
+    }
+    first = end;
+  }
+}
+
+void AddRun(StageContext& context, EncryptBurst& burst, uint32_t tunnel_id,
+            std::span<Packet*> packets) {
+  const Tunnel& tunnel = context.tables.tunnels[tunnel_id];
+  const TunnelPolicies* policies = tunnel.policies.load(std::memory_order_acquire);
+  if (policies != nullptr) [[unlikely]] {
+    return AddRunByPolicy(context, burst, tunnel_id, *policies, packets);
+  }
+  AddRunOf(context, burst, tunnel_id, tunnel.outbound.load(std::memory_order_acquire), packets);
 }
 
 void PassOn(StageContext& context, EncryptBurst& burst) {

@@ -2,6 +2,8 @@
 
 #include "dataplane/stages/capture_hook.h"
 #include "dataplane/stages/classify.h"
+#include "dataplane/stages/ike_ports.h"
+#include "dataplane/stages/sa_events.h"
 
 namespace penstock {
 namespace {
@@ -17,25 +19,65 @@ IpAddress DestinationOf(Packet* packet) {
                                       : IpAddress::V6(Ipv6Of(packet).destination);
 }
 
-// Where the gateway's own routes send an IP packet of Linux; kNoRoute if it is none, or malformed:
-// what cannot be read is the link's business.
-NextHopKind RouteOf(StageContext& context, Packet* packet, uint32_t& tunnel) {
+// Fills the notes; false if it is no IP packet to one station, or malformed: what cannot be read is
+// the link's business.
+bool ReadIp(StageContext& context, Packet* packet) {
+  if (!IsUnicastIp(packet)) {
+    return false;
+  }
   PacketNotes& notes = NotesOf(packet);
   const uint16_t port = notes.output_port;
-  if (!IsUnicastIp(packet)) {
-    return NextHopKind::kNoRoute;
-  }
   const IpClass ip =
       ClassifyIp(context.tables.settings, packet, sizeof(EthernetHeader), kPacketFromHost);
   notes.output_port = port;
-  if (ip >= IpClass::kMalformed) {
-    return NextHopKind::kNoRoute;
-  }
+  notes.input_port = kNoPort;
+  notes.input_tunnel = kNoTunnel;
+  return ip < IpClass::kMalformed;
+}
+
+// Where the gateway's own routes send an IP packet of Linux.
+NextHopKind RouteOf(StageContext& context, Packet* packet, uint32_t& tunnel) {
+  const PacketNotes& notes = NotesOf(packet);
   const NextHopTable& next_hops = context.tables.next_hops;
   const uint32_t index =
       next_hops.Resolve(context.tables.fib.Lookup(DestinationOf(packet)), notes.flow_hash);
   tunnel = next_hops[index].tunnel;
   return next_hops[index].kind;
+}
+
+// IKE makes the SAs, and neighbour discovery finds the peer: they go in clear, whatever policies
+// say (RFC 4301 4.4.1).
+bool IsNeededInClear(const GatewaySettings& settings, Packet* packet, const PacketNotes& notes) {
+  if (notes.protocol == kProtocolIcmpv6) {
+    const uint8_t type = notes.l4_offset < packet->data_len ? *DataAt(packet, notes.l4_offset) : 0;
+    return type >= 133 && type <= 137;
+  }
+  return notes.protocol == kProtocolUdp && (notes.flags & kPacketFragment) == 0 &&
+         notes.l4_offset + sizeof(UdpHeader) <= packet->data_len &&
+         IsIkePort(settings, DataAt<UdpHeader>(packet, notes.l4_offset)->source.ToHost());
+}
+
+// True if a policy has taken the packet: into its tunnel, or to its end.
+bool EndsByPolicy(StageContext& context, Packet* packet) {
+  PacketNotes& notes = NotesOf(packet);
+  if (IsNeededInClear(context.tables.settings, packet, notes)) {
+    return false;
+  }
+  PolicyVerdict verdict;
+  context.tables.spd.ClassifyOutbound(&packet, &verdict, 1);
+  if (verdict.policy == 0 || verdict.action == PolicyAction::kBypass) {
+    return false;
+  }
+  if (verdict.action == PolicyAction::kDiscard) {
+    DropPacket(context, packet, DropReason::kPolicyDiscard);
+  } else if (verdict.tunnel == kNoTunnel) {
+    RaiseAcquire(context, packet, kNoTunnel, verdict.policy);
+    DropPacket(context, packet, DropReason::kNoOutboundSa);
+  } else {
+    notes.next_hop = verdict.tunnel;
+    context.tunnel.Push(packet);
+  }
+  return true;
 }
 
 }  // namespace
@@ -48,16 +90,19 @@ void SendHostFrame(StageContext& context, Packet* packet) {
     return DropPacket(context, packet, DropReason::kHostMalformed);
   }
   worker.counters.ports[port].host_packets.Add(1);
-  uint32_t tunnel = kNoTunnel;
-  const NextHopKind kind = RouteOf(context, packet, tunnel);
-  if (kind == NextHopKind::kProtected) {
-    return DropPacket(context, packet, DropReason::kProtectedPrefix);
-  }
-  if (kind == NextHopKind::kTunnel) {
-    notes.input_port = kNoPort;
-    notes.input_tunnel = kNoTunnel;
-    notes.next_hop = tunnel;
-    return context.tunnel.Push(packet);
+  if (ReadIp(context, packet)) {
+    if (context.tables.spd.HasOutbound() && EndsByPolicy(context, packet)) [[unlikely]] {
+      return;
+    }
+    uint32_t tunnel = kNoTunnel;
+    const NextHopKind kind = RouteOf(context, packet, tunnel);
+    if (kind == NextHopKind::kProtected) {
+      return DropPacket(context, packet, DropReason::kProtectedPrefix);
+    }
+    if (kind == NextHopKind::kTunnel) {
+      notes.next_hop = tunnel;
+      return context.tunnel.Push(packet);
+    }
   }
   if (Capture* capture = CaptureFor(worker, CapturePoint::kPort, port)) [[unlikely]] {
     OfferFrame(*capture, worker, packet, true, port);

@@ -51,7 +51,7 @@ void DeliverFragment(StageContext& context, Packet* packet) {
   if (ip == IpClass::kEsp) {
     context.again.Push(whole);
   } else if (ip == IpClass::kIp) {
-    DeliverLocal(context, whole);
+    context.generated.Push(whole);  // policies have not seen its ports yet
   } else {
     DropPacket(context, whole, DropReason::kFragmentMalformed);
   }
@@ -65,8 +65,12 @@ void DeliverLocal(StageContext& context, Packet* packet) {
     return DeliverFragment(context, packet);
   }
   if (IsEspCandidate(notes)) [[unlikely]] {
-    return DropPacket(context, packet,
-                      IsTruncatedEsp(notes) ? DropReason::kMalformedEsp : DropReason::kNoSa);
+    if (IsTruncatedEsp(notes)) {
+      return DropPacket(context, packet, DropReason::kMalformedEsp);
+    }
+    const Be32 spi = DataAt<EspHeader>(packet, notes.esp_offset)->spi;
+    return context.tables.sad.IsAwaited(spi) ? HoldForInboundSa(context, packet)
+                                             : DropPacket(context, packet, DropReason::kNoSa);
   }
   if (IsNatKeepalive(context.tables.settings, packet, notes)) [[unlikely]] {
     return DropPacket(context, packet, DropReason::kNatKeepalive);

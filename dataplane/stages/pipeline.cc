@@ -137,14 +137,27 @@ Pipeline::Pipeline(WorkerContext& worker, GatewayTables& tables, std::unique_ptr
       wake_argument_(wake_argument) {
   context_.hold = MakeHoldQueue(tables.settings);
   context_.reassembly = MakeReassembly(tables.settings, worker.hertz);
+  context_.sa_hold = MakeSaHold(tables.settings);
 }
 
-Pipeline::~Pipeline() { DropHeld(context_); }
+Pipeline::~Pipeline() {
+  DropHeld(context_);
+  DropHeldForSas(context_);
+}
 
 unsigned Pipeline::Poll() {
   context_.measure = context_.worker.measure_cycles.load(std::memory_order_relaxed);
   unsigned handled = PollInputs(*this);
   handled += PollHost(*this);
+  // Each fills a lane that the next one's packets would overflow.
+  if (ReleaseForOutboundSas(context_)) {
+    handled += context_.tunnel.count;
+    RunLanes();
+  }
+  if (ReleaseForInboundSas(context_)) {
+    handled += context_.esp.count;
+    RunLanes();
+  }
   ReleaseHeld(context_);
   ExpireFragments(context_);
   handled += context_.forward.count + context_.generated.count;

@@ -2,48 +2,45 @@
 
 #include <iterator>
 
+#include "dataplane/ipsec/selector_ports.h"
+
 namespace penstock {
 namespace {
 
-// True once a second for each tunnel or policy. Two that share a place in the table may be told
-// more often than that; the bound on all of them is the event ring.
+// Flows that share a place in the table give way to each other, and there is one event a second and
+// place: a scan of a whole network cannot fill the event ring.
 bool MayAcquire(StageContext& context, uint64_t key) {
+  constexpr uint64_t kRepeatAfterSeconds = 3;
   AcquireSeen& seen = context.acquires[key % std::size(context.acquires)];
-  const uint64_t now = context.worker.now;
-  if (seen.key == key && now - seen.tsc < context.worker.hertz) {
+  const uint64_t passed = context.worker.now - seen.tsc;
+  const uint64_t wait = (seen.key == key ? kRepeatAfterSeconds : 1) * context.worker.hertz;
+  if (seen.key != 0 && passed < wait) {
     return false;
   }
-  seen = {key, now};
+  seen = {key, context.worker.now};
   return true;
-}
-
-bool HasPorts(Packet* packet, const PacketNotes& notes) {
-  return (notes.protocol == kProtocolTcp || notes.protocol == kProtocolUdp) &&
-         (notes.flags & kPacketFragment) == 0 && notes.l4_offset + 4u <= packet->data_len;
 }
 
 }  // namespace
 
 void RaiseAcquire(StageContext& context, Packet* packet, uint32_t tunnel, uint32_t policy) {
-  if (!MayAcquire(context, uint64_t{policy} << 32 | tunnel)) {
+  const PacketNotes& notes = NotesOf(packet);
+  constexpr uint64_t kMix = 0x9e3779b97f4a7c15;
+  const uint64_t key = (uint64_t{policy} << 32 | tunnel) * kMix + notes.flow_hash;
+  if (!MayAcquire(context, key == 0 ? 1 : key)) {
     return;
   }
-  const PacketNotes& notes = NotesOf(packet);
-  const bool v4 = notes.version == 4;
-  WorkerEvent event{
-      .kind = WorkerEvent::Kind::kAcquire,
-      .protocol = notes.protocol,
-      .tunnel = tunnel,
-      .policy = policy,
-      .address = v4 ? IpAddress::V4(&Ipv4Of(packet).source) : IpAddress::V6(Ipv6Of(packet).source),
-      .destination = v4 ? IpAddress::V4(&Ipv4Of(packet).destination)
-                        : IpAddress::V6(Ipv6Of(packet).destination)};
-  if (HasPorts(packet, notes)) {
-    const auto* ports = DataAt<Be16>(packet, notes.l4_offset);
-    event.source_port = ports[0].ToHost();
-    event.destination_port = ports[1].ToHost();
-  }
-  context.worker.PushEvent(event);
+  const FlowAddresses flow = AddressesOf(packet);
+  const SelectorPorts ports = PortsOf(packet);
+  context.worker.PushEvent({.kind = WorkerEvent::Kind::kAcquire,
+                            .protocol = notes.protocol,
+                            .has_ports = ports.known,
+                            .source_port = ports.source,
+                            .destination_port = ports.destination,
+                            .tunnel = tunnel,
+                            .policy = policy,
+                            .address = flow.source,
+                            .destination = flow.destination});
 }
 
 }  // namespace penstock

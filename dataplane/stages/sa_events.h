@@ -16,8 +16,8 @@ inline void RaiseLifetime(WorkerContext& worker, const Lifetime::RunVerdict& ver
   worker.PushEvent({.kind = kind, .slot = slot, .tunnel = tunnel});
 }
 
-// The packet wants an SA that is not there. At most one event a second for each tunnel (or policy,
-// for tunnel 0).
+// The packet wants an SA that is not there. One event every few seconds for each flow of a tunnel
+// (or policy, for tunnel 0), and a bounded number for all of them.
 void RaiseAcquire(StageContext& context, Packet* packet, uint32_t tunnel, uint32_t policy);
 
 }  // namespace penstock

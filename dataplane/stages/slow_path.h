@@ -2,6 +2,8 @@
 // host path. The hot stages call these; each is one file.
 #pragma once
 
+#include <span>
+
 #include "dataplane/stages/context.h"
 
 namespace penstock {
@@ -56,6 +58,20 @@ void HoldForNeighbor(StageContext& context, Packet* packet);
 void ReleaseHeld(StageContext& context);
 std::unique_ptr<HoldQueue, void (*)(HoldQueue*)> MakeHoldQueue(const GatewaySettings& settings);
 void DropHeld(StageContext& context);  // all, fragments too, with reason shutdown
+
+// --- hold_sa.cc ---
+// Keeps packets for a tunnel until it has a live outbound SA for them; they go on as if they came
+// only then. What finds no room is dropped.
+void HoldForOutboundSa(StageContext& context, std::span<Packet*> packets, uint32_t tunnel);
+// Keeps ESP to ourselves whose SPI is being negotiated until its SA comes: a peer may use a new SA
+// before our IKE daemon has installed it.
+void HoldForInboundSa(StageContext& context, Packet* packet);
+// Put what can go now onto `tunnel` and onto `esp`, as far as there is room, and drop what waited
+// in vain. They look once a millisecond; true if they put something there.
+bool ReleaseForOutboundSas(StageContext& context);
+bool ReleaseForInboundSas(StageContext& context);
+std::unique_ptr<SaHold, void (*)(SaHold*)> MakeSaHold(const GatewaySettings& settings);
+void DropHeldForSas(StageContext& context);  // all, with reason shutdown
 
 // --- punt.cc ---
 // Empties the punt lane towards Linux, policed.

@@ -55,24 +55,6 @@ TEST(Encapsulation, DropsWithoutAnSa) {
   EXPECT_TRUE(sites.left.TakeEvents().empty());
 }
 
-TEST(Encapsulation, AsksForAnSaOnceASecond) {
-  Sites sites;
-  Tunnel& tunnel = sites.left.tables().tunnels[sites.left_tunnel];
-  tunnel.outbound = nullptr;
-  tunnel.hold = 1;
-  sites.Encrypt(Flows(200));
-  const auto events = sites.left.TakeEvents();
-  ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(events[0].kind, WorkerEvent::Kind::kAcquire);
-  EXPECT_EQ(events[0].tunnel, sites.left_tunnel);
-  EXPECT_EQ(events[0].address.ToString(), "10.1.0.10");
-  EXPECT_EQ(events[0].destination.ToString(), "10.2.0.20");
-  EXPECT_EQ(events[0].source_port, 1000);
-  sites.left.AdvanceMilliseconds(1001);
-  sites.Encrypt(Flows(1));
-  EXPECT_EQ(sites.left.TakeEvents().size(), 1u);
-}
-
 TEST(Encapsulation, LosesNothingWhenTheSaIsSwapped) {
   Sites sites;
   std::vector<Bytes> outer = sites.Encrypt(Flows(64));

@@ -18,8 +18,12 @@ inline Prefix Net(const std::string& text) { return Prefix::Parse(text).value();
 
 struct RecordedEvents : SaEvents {
   void OnExpire(const ike::Expire& event) override { expires.push_back(event); }
-  void OnAcquire(const ike::Acquire& event) override { acquires.push_back(event); }
+  bool OnAcquire(const ike::Acquire& event) override {
+    acquires.push_back(event);
+    return heard;
+  }
   void OnMappingChanged(const ike::MappingChanged& event) override { mappings.push_back(event); }
+  bool heard = true;  // somebody has subscribed
   std::vector<ike::Expire> expires;
   std::vector<ike::Acquire> acquires;
   std::vector<ike::MappingChanged> mappings;

@@ -45,6 +45,7 @@ TEST_F(PuntTest, PacketsGoToTheHostPathAsTheyAreAndAreCounted) {
   const Bytes ip = MakeIp({}, Random(32, 1));
   Packet* frame = Frame(ip);
   Packet* inner = Inner(ip, 9);
+  tables_.tunnels[9].has_device = 1;
   Punt({frame, inner});
   EXPECT_TRUE(context_->wake_host);
   EXPECT_EQ(worker_.counters.to_host.Read(), 2u);
@@ -98,7 +99,7 @@ TEST_F(PuntTest, WhatOnlyLooksLikeControlTrafficIsPoliced) {
   EXPECT_EQ(drops(DropReason::kPuntPoliced), 9u);
 }
 
-TEST_F(PuntTest, AFloodOfControlTrafficIsPolicedByItsOwnBucket) {
+TEST_F(PuntTest, AFloodOfIkeIsPolicedByItsOwnBucket) {
   tables_.settings.punt_packets_per_second = 100;
   for (unsigned i = 0; i < 1500; ++i) {
     Punt({Udp(500, 500)});
@@ -109,8 +110,30 @@ TEST_F(PuntTest, AFloodOfControlTrafficIsPolicedByItsOwnBucket) {
   }
   EXPECT_EQ(worker_.counters.to_host.Read(), 1024u);
   EXPECT_EQ(drops(DropReason::kPuntPoliced), 476u);
-  Punt({Ping()});
-  EXPECT_EQ(worker_.counters.to_host.Read(), 1025u);
+  Punt({Ping(), Tcp(179, 40000), Udp(50000, 3784)});  // forged IKE costs no other session
+  EXPECT_EQ(worker_.counters.to_host.Read(), 1027u);
+}
+
+TEST_F(PuntTest, PrivatePortsOfIkeAreItsOwnToo) {
+  tables_.settings.ike_ports[1] = 1500;
+  tables_.settings.encapsulation_ports[1] = 14500;
+  worker_.punt_bucket = TokenBucket(100, 0, worker_.hertz);
+  Punt({Udp(40000, 1500), Udp(40000, 14500), Udp(40000, 1501)});
+  EXPECT_EQ(queued(), 2u);
+  EXPECT_EQ(drops(DropReason::kPuntPoliced), 1u);
+}
+
+TEST_F(PuntTest, WhatAPolicyBasedTunnelBringsIsShownByThePort) {
+  tables_.tunnels[9].has_device = 0;
+  const Bytes ip = MakeIp({}, Random(32, 1));
+  Packet* packet = Frame(ip);
+  NotesOf(packet).input_tunnel = 9;
+  Punt({packet});
+  EXPECT_EQ(worker_.counters.ports[0].punted_packets.Read(), 1u);
+  EXPECT_EQ(NotesOf(packet).input_tunnel, kNoTunnel);
+  EXPECT_EQ(IpOf(packet), ip);
+  EXPECT_EQ(NotesOf(packet).l3_offset, 14);
+  EXPECT_EQ(Word(BytesOf(packet), 12), 0x0800);
 }
 
 TEST_F(PuntTest, APartOfTheQueueIsKeptForControlTraffic) {
@@ -120,6 +143,10 @@ TEST_F(PuntTest, APartOfTheQueueIsKeptForControlTraffic) {
   EXPECT_EQ(drops(DropReason::kPuntQueueFull), capacity / 4);
   for (unsigned i = 0; i < capacity; ++i) {
     Punt({Udp(500, 500)});
+  }
+  EXPECT_EQ(queued(), capacity - capacity / 8);
+  for (unsigned i = 0; i < capacity; ++i) {
+    Punt({Tcp(40000, 179)});
   }
   EXPECT_EQ(queued(), capacity);
   EXPECT_EQ(worker_.counters.to_host.Read(), capacity);

@@ -110,6 +110,7 @@ SlowPathTest::SlowPathTest() {
   engine_ = *MakeEngine(EngineChoice::kOpenssl);
   context_.reset(new StageContext{worker_, tables_, *engine_});
   context_->hold = MakeHoldQueue(tables_.settings);
+  context_->sa_hold = MakeSaHold(tables_.settings);
   context_->reassembly = MakeReassembly(tables_.settings, worker_.hertz);
   PortInfo& port = tables_.ports[0];
   port.in_use = port.has_v4 = port.has_v6 = 1;
@@ -121,6 +122,7 @@ SlowPathTest::SlowPathTest() {
 
 SlowPathTest::~SlowPathTest() {
   DropHeld(*context_);
+  DropHeldForSas(*context_);
   for (Lane* lane : {&context_->forward, &context_->generated, &context_->punt}) {
     rte_pktmbuf_free_bulk(lane->packets, lane->count);
   }
