@@ -130,9 +130,14 @@ Status SetViaField(control::RouteVia& via, const Pair& pair) {
       return Prefixed("weight", weight.error());
     }
     via.set_weight(static_cast<uint32_t>(*weight));
+  } else if (pair.key == "standby") {
+    if (pair.value != "yes" && pair.value != "no") {
+      return Fail(Errc::kInvalidArgument, "standby \"{}\": use yes or no", pair.value);
+    }
+    via.set_standby(pair.value == "yes");
   } else {
     return Fail(Errc::kInvalidArgument,
-                "\"{}\" is unknown; expected tunnel, address, port or weight", pair.key);
+                "\"{}\" is unknown; expected tunnel, address, port, weight or standby", pair.key);
   }
   return {};
 }

@@ -28,7 +28,7 @@ void AddAddRoute(CLI::App& add, Context& context) {
   CLI::Option_group* where = command->add_option_group("Where", "Where its packets go");
   AddParsedList(where, "--via", "NEXT_HOP",
                 "tunnel=NAME, address=ADDRESS[,port=NAME] or port=NAME; each may end in ,weight=N "
-                "(1 to 255); repeat it for ECMP",
+                "(1 to 255) and ,standby=yes (carries while no other is alive); repeat it for ECMP",
                 ParseVia, [route](const control::RouteVia& via) { *route->add_via() = via; });
   AddChoice(where, "--action", "ACTION", "What happens to its packets instead",
             {"blackhole", "unreachable", "prohibit"},
@@ -41,6 +41,7 @@ void AddAddRoute(CLI::App& add, Context& context) {
   });
   AddExamples(command, {"add route 10.2.0.0/16 --via tunnel=tun1",
                         "add route 10.2.0.0/16 --via tunnel=tun1,weight=2 --via tunnel=tun2",
+                        "add route 10.2.0.0/16 --via tunnel=tun1 --via tunnel=tun2,standby=yes",
                         "add route 0.0.0.0/0 --via address=192.0.2.254",
                         "add route 10.66.0.0/16 --action blackhole"});
 }

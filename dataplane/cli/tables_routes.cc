@@ -21,23 +21,25 @@ std::string HopList(const google::protobuf::RepeatedPtrField<control::NextHop>& 
       break;
     }
     parts.push_back(NextHopText(hop) + (all_alike ? "" : fmt::format(" weight {}", hop.weight())) +
-                    (hop.alive() ? "" : " (dead)"));
+                    (hop.standby() ? " standby" : "") + (hop.alive() ? "" : " (dead)"));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 Cell HopState(const control::NextHop& hop) {
-  return hop.alive() ? Cell("alive", Color::kGood) : Cell("dead", Color::kBad);
+  const std::string standby = hop.standby() ? ", standby" : "";
+  return hop.alive() ? Cell("alive" + standby, Color::kGood) : Cell("dead" + standby, Color::kBad);
 }
 
 void AddHopLines(Block& block, const control::LookupResult& result) {
   for (const control::GroupMember& member : result.group().members()) {
     const bool taken = NextHopText(member.next_hop()) == NextHopText(result.next_hop());
-    block.Add("  member",
-              {fmt::format("{}: {} of {} buckets{}{}", NextHopText(member.next_hop()),
-                           member.buckets(), result.group().buckets(),
-                           member.next_hop().alive() ? "" : ", dead", taken ? "  <- taken" : ""),
-               taken ? Color::kGood : Color::kNone});
+    block.Add("  member", {fmt::format("{}: {} of {} buckets{}{}", NextHopText(member.next_hop()),
+                                       member.buckets(), result.group().buckets(),
+                                       std::string(member.next_hop().standby() ? ", standby" : "") +
+                                           (member.next_hop().alive() ? "" : ", dead"),
+                                       taken ? "  <- taken" : ""),
+                           taken ? Color::kGood : Color::kNone});
   }
 }
 
@@ -131,7 +133,9 @@ std::string LookupText(const control::LookupResult& result, const View& view) {
   block.Add("route", fmt::format("{} ({}, preference {}): {}", result.prefix(), route.source(),
                                  route.preference(), route.action()));
   if (result.has_group() && result.group().members_size() > 0) {
-    block.Add("group", std::to_string(result.group().index()));
+    block.Add("group", result.has_bucket()
+                           ? fmt::format("{}, bucket {}", result.group().index(), result.bucket())
+                           : std::to_string(result.group().index()));
     AddHopLines(block, result);
   } else if (route.next_hops_size() > 0) {
     block.Add("next hop", HopList(route.next_hops()));
@@ -141,6 +145,9 @@ std::string LookupText(const control::LookupResult& result, const View& view) {
     block.Add("SA", result.spi() == 0
                         ? Cell("none: packets are dropped", Color::kBad)
                         : Cell(fmt::format("{} {}", FormatSpi(result.spi()), result.suite())));
+  }
+  if (!result.outer_source().empty()) {
+    block.Add("outer packet", result.outer_source() + " -> " + result.outer_destination());
   }
   if (result.has_outer_next_hop()) {
     const control::NextHop& outer = result.outer_next_hop();

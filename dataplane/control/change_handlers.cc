@@ -279,6 +279,7 @@ Status AddRoute(Gateway& gateway, const control::AddRoute& request) {
       return Prefixed("route " + request.prefix(), via.error());
     }
     path.via.push_back(*via);
+    path.via.back().standby = hop.standby();
   }
   return gateway.model().routes.Set(*prefix, RouteSource::kControl, std::move(path));
 }

@@ -229,6 +229,7 @@ Result<std::vector<std::pair<Prefix, RoutePath>>> RoutesOf(const config::Gateway
         return Prefixed("route " + route.prefix(), via.error());
       }
       path.via.push_back(*via);
+      path.via.back().standby = hop.standby();
     }
     routes.emplace_back(*prefix, std::move(path));
   }

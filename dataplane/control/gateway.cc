@@ -109,8 +109,20 @@ Status Gateway::OpenKernel() {
   model_->host.kernel = kernel_.get();
   kernel_routes_ = std::make_unique<KernelRoutes>(
       model_->routes, *kernel_, [this](const RouteVia& via) { return KernelDeviceOf(via); });
-  model_->OnSettle([this] { kernel_routes_->Sync(); });
+  if (config_.has_fpm()) {
+    fpm_sink_ = std::make_unique<FpmSink>(*model_);
+  }
+  model_->OnSettle([this] {
+    kernel_routes_->Sync();
+    RefreshSink();
+  });
   return {};
+}
+
+void Gateway::RefreshSink() {
+  if (fpm_sink_ != nullptr) {
+    fpm_sink_->Refresh();
+  }
 }
 
 int Gateway::KernelDeviceOf(const RouteVia& via) {
@@ -187,6 +199,7 @@ Gateway::~Gateway() {
   if (model_ != nullptr) {
     model_->OnSettle(nullptr);
   }
+  fpm_sink_.reset();
   model_.reset();
   kernel_routes_.reset();
   kernel_.reset();
@@ -202,6 +215,9 @@ Gateway::~Gateway() {
 }
 
 void Gateway::Tell(const GatewayEvent& event) {
+  if (event.kind == "tunnel_added") {
+    RefreshSink();  // zebra may have named its device before
+  }
   std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
   const auto subscribers = subscribers_;  // one may leave while it is told
   for (const auto& weak : subscribers) {

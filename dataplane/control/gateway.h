@@ -8,6 +8,7 @@
 
 #include "config/gateway.pb.h"
 #include "dataplane/base/event_loop.h"
+#include "dataplane/control/fpm_sink.h"
 #include "dataplane/control/kernel_routes.h"
 #include "dataplane/control/model.h"
 #include "dataplane/control/port_set.h"
@@ -33,6 +34,7 @@ class Gateway {
   HostPath& host_path() { return *host_path_; }
   Engine& engine() { return *engine_; }
   EventLoop& loop() { return loop_; }
+  FpmSink* fpm_sink() { return fpm_sink_.get(); }  // null: the FPM is off
   const config::Gateway& config() const { return config_; }
   const std::string& config_file() const { return config_file_; }
   int64_t started_nanoseconds() const { return started_.count(); }
@@ -63,6 +65,7 @@ class Gateway {
   void Tell(const GatewayEvent& event);
   KernelListener MakeListener();
   int KernelDeviceOf(const RouteVia& via);
+  void RefreshSink();
   void ReloadTunnels(const std::vector<TunnelSpec>& wanted, Reloaded& report);
   void ReloadRoutes(const std::vector<std::pair<Prefix, RoutePath>>& wanted, Reloaded& report);
 
@@ -80,6 +83,7 @@ class Gateway {
   std::unique_ptr<Model> model_;
   std::unique_ptr<KernelLinks> kernel_;
   std::unique_ptr<KernelRoutes> kernel_routes_;
+  std::unique_ptr<FpmSink> fpm_sink_;
   std::vector<EventLoop::Handle> timers_;
 };
 

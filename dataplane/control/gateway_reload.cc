@@ -51,6 +51,10 @@ Result<Gateway::Reloaded> Gateway::Reload() {
   if (!MessageDifferencer::Equals(config_.limits(), next->limits())) {
     report.needs_restart.push_back("limits differ");
   }
+  if (config_.has_fpm() != next->has_fpm() ||
+      !MessageDifferencer::Equals(config_.fpm(), next->fpm())) {
+    report.needs_restart.push_back("fpm differs");
+  }
   const std::vector<Prefix>& wanted = *protected_prefixes;
   if (std::set<Prefix>(wanted.begin(), wanted.end()) != model_->routes.protected_prefixes()) {
     model_->SetProtected(wanted);

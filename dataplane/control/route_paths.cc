@@ -24,22 +24,51 @@ uint32_t FixedNextHop(RouteAction action) {
 
 }  // namespace
 
-RouteTable::Paths::value_type* RouteTable::Use(RoutePath path) {
-  auto [entry, is_new] = paths_.try_emplace(std::move(path));
-  if (is_new) {
-    entry->second = ResolvePath(entry->first);
+RouteTable::PathId RouteTable::NewPath(RoutePath wanted) {
+  PathId id = static_cast<PathId>(paths_.size());
+  if (free_paths_.empty()) {
+    paths_.emplace_back();
+  } else {
+    id = free_paths_.back();
+    free_paths_.pop_back();
   }
-  ++entry->second.users;
-  return &*entry;
+  paths_[id].wanted = std::move(wanted);
+  paths_[id].in_use = true;
+  return id;
 }
 
-void RouteTable::Unuse(Paths::value_type* path) {
-  if (--path->second.users == 0) {
-    if (path->second.owns) {
-      tables_.next_hops.Release(path->second.next_hop);
-    }
-    paths_.erase(path->first);
+RouteTable::PathId RouteTable::Use(RoutePath wanted) {
+  const auto found = shared_paths_.find(wanted);
+  PathId id;
+  if (found != shared_paths_.end()) {
+    id = found->second;
+  } else {
+    id = NewPath(wanted);
+    shared_paths_.emplace(std::move(wanted), id);
+    Bind(paths_[id], FindMembers(paths_[id]));
   }
+  ++paths_[id].users;
+  return id;
+}
+
+void RouteTable::Unuse(PathId id) {
+  Path& path = paths_[id];
+  if (--path.users != 0 || (path.named && !path.removed)) {
+    return;
+  }
+  if (!path.named) {
+    shared_paths_.erase(path.wanted);
+  }
+  Discard(id);
+}
+
+void RouteTable::Discard(PathId id) {
+  Path& path = paths_[id];
+  if (path.owns) {
+    tables_.next_hops.Release(path.next_hop);
+  }
+  path = {};
+  free_paths_.push_back(id);
 }
 
 // The longest connected network that holds the address.
@@ -68,7 +97,7 @@ std::optional<RouteVia> RouteTable::LinkOf(const RouteVia& via) const {
 }
 
 // A held next hop for one member.
-Result<uint32_t> RouteTable::ResolveVia(const RouteVia& via, bool& clear) {
+Result<uint32_t> RouteTable::ResolveVia(const RouteVia& via, Members& members) {
   const std::optional<RouteVia> link = LinkOf(via);
   if (!link) {
     return Fail(Errc::kUnavailable, "no port or tunnel has a network with the gateway {}",
@@ -81,9 +110,10 @@ Result<uint32_t> RouteTable::ResolveVia(const RouteVia& via, bool& clear) {
     if (id == kNoTunnel) {
       return Fail(Errc::kUnavailable, "the tunnel {} does not exist", tunnel);
     }
+    members.tunnels = true;
     return tables_.next_hops.AddTunnel(id);
   }
-  clear = true;
+  members.clear = true;
   if (!via.address) {
     return tables_.next_hops.AddGlean(port);
   }
@@ -94,93 +124,134 @@ Result<uint32_t> RouteTable::ResolveVia(const RouteVia& via, bool& clear) {
   return next_hop;
 }
 
-RouteTable::Path RouteTable::ResolvePath(const RoutePath& path) {
-  Path state;
-  state.next_hop = FixedNextHop(path.action);
-  std::vector<GroupMember> members;
-  for (const RouteVia& via : path.via) {
-    Result<uint32_t> member = ResolveVia(via, state.clear);
-    if (member) {
-      members.push_back({*member, via.weight});
+RouteTable::Members RouteTable::FindMembers(const Path& path) {
+  Members members;
+  members.problem = path.given_problem;
+  for (const RouteVia& via : path.wanted.via) {
+    const Result<uint32_t> next_hop = ResolveVia(via, members);
+    if (next_hop) {
+      members.found.push_back({*next_hop, via.weight, via.standby});
     } else {
-      state.problem += (state.problem.empty() ? "" : "; ") + member.error().message;
+      members.problem += (members.problem.empty() ? "" : "; ") + next_hop.error().message;
     }
   }
-  if (members.size() == 1) {
-    state.next_hop = members.front().next_hop;
-    state.owns = true;
-  } else if (members.size() > 1) {
-    const Result<uint32_t> group = tables_.next_hops.AddGroup(members);
-    for (const GroupMember& member : members) {
-      tables_.next_hops.Release(member.next_hop);  // the group holds them now
-    }
-    if (group) {
-      state.next_hop = *group;
-      state.owns = true;
-    } else {
-      state.problem += (state.problem.empty() ? "" : "; ") + group.error().message;
-    }
+  if (members.found.empty()) {
+    members.found.push_back({FixedNextHop(path.wanted.action)});
   }
-  return state;
+  return members;
 }
 
-// A group that only this route uses takes new members in place, so that few flows move.
-bool RouteTable::ReplaceInPlace(Candidate& candidate, const RoutePath& path) {
-  Path& old = candidate.path->second;
-  const bool groups = old.owns && tables_.next_hops[old.next_hop].kind == NextHopKind::kGroup &&
-                      path.action == RouteAction::kForward && path.via.size() > 1;
-  if (!groups || old.users != 1 || tables_.next_hops.references(old.next_hop) != 1 ||
-      paths_.contains(path)) {
-    return false;
-  }
-  std::vector<GroupMember> members;
-  bool clear = false;
-  bool complete = true;
-  for (const RouteVia& via : path.via) {
-    const Result<uint32_t> member = ResolveVia(via, clear);
-    complete = complete && member;
-    if (member) {
-      members.push_back({*member, via.weight});
-    }
-  }
-  // A group that turns from tunnels to ports must leave protected prefixes first: the long way.
-  const bool done = complete && clear == old.clear &&
-                    tables_.next_hops.UpdateGroup(old.next_hop, members).has_value();
+void RouteTable::ReleaseAll(const std::vector<GroupMember>& members) {
   for (const GroupMember& member : members) {
     tables_.next_hops.Release(member.next_hop);
   }
-  if (!done) {
+}
+
+// Gives a path its next hop. What can change under its routes is a group, even of one.
+void RouteTable::Bind(Path& path, Members members) {
+  path.in_place = path.named || path.wanted.via.size() > 1;
+  path.clear = members.clear;
+  path.tunnels = members.tunnels;
+  path.problem = std::move(members.problem);
+  path.owns = true;
+  if (path.in_place) {
+    const Result<uint32_t> group = tables_.next_hops.AddGroup(members.found);
+    ReleaseAll(members.found);  // the group holds them now
+    path.owns = group.has_value();
+    path.in_place = group.has_value();
+    path.next_hop = group.value_or(kNextHopUnreachable);
+    if (!group) {
+      path.problem = group.error().message;
+      path.clear = false;
+      path.tunnels = false;
+    }
+  } else {
+    path.next_hop = members.found.front().next_hop;
+  }
+  path.members = std::move(members.found);
+}
+
+// Moves a path that is a group, with all its routes, to other members; whether that changed
+// anything. Before it takes a port in, and after the last port left, its routes inside protected
+// prefixes are seen to.
+bool RouteTable::Retarget(Path& path, Members members) {
+  path.problem = std::move(members.problem);
+  if (!path.in_place || path.members == members.found) {
+    ReleaseAll(members.found);
     return false;
   }
-  auto node = paths_.extract(candidate.path->first);
-  node.key() = path;
-  node.mapped().problem.clear();
-  candidate.path = &*paths_.insert(std::move(node)).position;
+  const bool sort_changes = members.clear != path.clear || members.tunnels != path.tunnels;
+  path.clear = path.clear || members.clear;
+  path.tunnels = path.tunnels && members.tunnels;
+  if (sort_changes) {
+    InstallAllProtected();
+  }
+  const Status updated = tables_.next_hops.UpdateGroup(path.next_hop, members.found);
+  PENSTOCK_CHECK(updated.has_value());  // not too many, and each is held
+  path.clear = members.clear;
+  path.tunnels = members.tunnels;
+  if (sort_changes) {
+    InstallAllProtected();
+  }
+  ReleaseAll(members.found);
+  path.members = std::move(members.found);
+  return true;
+}
+
+// A path of a single next hop takes another one; its routes must be installed then. Whether that
+// changed anything.
+bool RouteTable::Rebind(Path& path, Members members, std::vector<uint32_t>& released) {
+  const uint32_t old = path.next_hop;
+  const bool was_clear = path.clear;
+  const bool had_tunnels = path.tunnels;
+  if (path.owns) {
+    released.push_back(old);
+  }
+  Bind(path, std::move(members));
+  return path.next_hop != old || path.clear != was_clear || path.tunnels != had_tunnels;
+}
+
+// A group that only this route uses takes new members in place, so that few flows move.
+bool RouteTable::ReplaceInPlace(PathId id, const RoutePath& wanted) {
+  Path& path = paths_[id];
+  if (!path.in_place || path.users != 1 || wanted.action != RouteAction::kForward ||
+      wanted.via.size() < 2 || shared_paths_.contains(wanted)) {
+    return false;
+  }
+  shared_paths_.erase(path.wanted);
+  path.wanted = wanted;
+  shared_paths_.emplace(wanted, id);
+  (void)Retarget(path, FindMembers(path));
   return true;
 }
 
 void RouteTable::Resolve() {
   std::vector<uint32_t> released;
-  bool moved = false;
-  for (auto& [path, state] : paths_) {
-    if (path.action != RouteAction::kForward) {
+  std::vector<bool> moved(paths_.size(), false);
+  bool any_moved = false;
+  bool changed = false;
+  for (PathId id = 0; id < paths_.size(); ++id) {
+    Path& path = paths_[id];
+    if (!path.in_use || path.wanted.action != RouteAction::kForward) {
       continue;
     }
-    Path next = ResolvePath(path);
-    const bool same = next.next_hop == state.next_hop && next.owns == state.owns;
-    moved = moved || !same || next.clear != state.clear;
-    if (state.owns) {
-      released.push_back(state.next_hop);
+    Members members = FindMembers(path);
+    if (path.in_place) {
+      changed = Retarget(path, std::move(members)) || changed;
+    } else {
+      moved[id] = Rebind(path, std::move(members), released);
+      any_moved = any_moved || moved[id];
     }
-    next.users = state.users;
-    state = std::move(next);
   }
-  if (moved) {
-    std::vector<Prefix> prefixes;
-    prefixes.reserve(wanted_.size());
-    for (const auto& [prefix, wanted] : wanted_) {
-      prefixes.push_back(prefix);
-    }
+  if (any_moved) {
+    std::vector<Prefix> prefixes(protected_.begin(), protected_.end());
+    wanted_.ForEach([&](const Prefix& prefix, const RouteEntry& entry) {
+      Candidate room;
+      const std::span<const Candidate> candidates = CandidatesOf(entry, room);
+      if (!candidates.empty() && moved[candidates.front().path]) {
+        prefixes.push_back(prefix);
+      }
+    });
     for (const Prefix& prefix : prefixes) {
       if (const Status installed = Install(prefix); !installed) {
         Log("route").error("route {}: {}", prefix.ToString(), installed.error().message);
@@ -190,7 +261,7 @@ void RouteTable::Resolve() {
   for (const uint32_t next_hop : released) {
     tables_.next_hops.Release(next_hop);
   }
-  if (moved) {
+  if (any_moved || changed) {
     Changed();
   }
 }
@@ -198,12 +269,13 @@ void RouteTable::Resolve() {
 RouteTable::Outer RouteTable::ResolveOuter(const IpAddress& remote, uint32_t flow_hash) {
   Outer outer;
   for (int length = remote.max_prefix_length(); length >= 0; --length) {
-    const auto entry = wanted_.find(Prefix(remote, static_cast<uint8_t>(length)));
-    if (entry == wanted_.end() || entry->second.candidates.empty()) {
+    const Prefix prefix(remote, static_cast<uint8_t>(length));
+    const RouteEntry* entry = wanted_.Find(prefix);
+    const Path* path = entry == nullptr ? nullptr : Best(*entry);
+    if (path == nullptr) {
       continue;
     }
-    const Path& path = entry->second.candidates.front().path->second;
-    const uint32_t member = tables_.next_hops.Resolve(path.next_hop, flow_hash);
+    const uint32_t member = tables_.next_hops.Resolve(path->next_hop, flow_hash);
     const NextHop& next_hop = tables_.next_hops[member];
     if (next_hop.kind == NextHopKind::kForward) {
       tables_.next_hops.Hold(member);
@@ -221,9 +293,9 @@ RouteTable::Outer RouteTable::ResolveOuter(const IpAddress& remote, uint32_t flo
       outer.next_hop = *neighbor;
       outer.port = next_hop.port;
     } else {
-      outer.problem = fmt::format("the route {} to the peer {} does not leave by a port: {}",
-                                  entry->first.ToString(), remote.ToString(),
-                                  tables_.next_hops.ToString(member));
+      outer.problem =
+          fmt::format("the route {} to the peer {} does not leave by a port: {}", prefix.ToString(),
+                      remote.ToString(), tables_.next_hops.ToString(member));
     }
     return outer;
   }

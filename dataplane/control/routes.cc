@@ -17,17 +17,26 @@ uint32_t RoutePreference(RouteSource source) {
   return kPreferences[static_cast<unsigned>(source)];
 }
 
+namespace {
+
+// A prefix that has only this source.
+unsigned HolderOf(RouteSource source) {
+  return RouteEntry::kFirstSource + static_cast<unsigned>(source);
+}
+
+}  // namespace
+
 RouteTable::RouteTable(GatewayTables& tables) : tables_(tables) {}
 
 RouteTable::~RouteTable() {
-  for (auto& [prefix, wanted] : wanted_) {
-    if (wanted.installed) {
+  wanted_.ForEach([this](const Prefix& prefix, const RouteEntry& entry) {
+    if (entry.installed != kNextHopNoRoute) {
       (void)tables_.fib.Remove(prefix);
     }
-  }
-  for (auto& [path, state] : paths_) {
-    if (state.owns) {
-      tables_.next_hops.Release(state.next_hop);
+  });
+  for (const Path& path : paths_) {
+    if (path.owns) {
+      tables_.next_hops.Release(path.next_hop);
     }
   }
 }
@@ -39,6 +48,11 @@ Status RouteTable::Check(const Prefix& prefix, const RoutePath& path) const {
   if (path.via.empty() || path.via.size() > kMaxGroupMembers) {
     return Fail(Errc::kInvalidArgument, "route {}: {} next hops, 1 to {} are possible",
                 prefix.ToString(), path.via.size(), kMaxGroupMembers);
+  }
+  if (std::all_of(path.via.begin(), path.via.end(),
+                  [](const RouteVia& via) { return via.standby; })) {
+    return Fail(Errc::kInvalidArgument, "route {}: every next hop is standby; one must not be",
+                prefix.ToString());
   }
   for (const RouteVia& via : path.via) {
     if (via.weight == 0 || via.weight > 255) {
@@ -61,64 +75,143 @@ Status RouteTable::Check(const Prefix& prefix, const RoutePath& path) const {
   return {};
 }
 
-Status RouteTable::Set(const Prefix& prefix, RouteSource source, RoutePath path) {
-  if (const Status checked = Check(prefix, path); !checked) {
-    return checked;
-  }
-  Wanted& wanted = wanted_[prefix];
-  auto found =
-      std::find_if(wanted.candidates.begin(), wanted.candidates.end(),
-                   [source](const Candidate& candidate) { return candidate.source == source; });
-  if (found != wanted.candidates.end()) {
-    if (found->path->first == path) {
+std::span<const RouteTable::Candidate> RouteTable::CandidatesOf(const RouteEntry& entry,
+                                                                Candidate& room) const {
+  switch (entry.holder) {
+    case RouteEntry::kEmpty:
+    case RouteEntry::kNobody:
       return {};
-    }
-    Paths::value_type* old = found->path;
-    if (!ReplaceInPlace(*found, path)) {
-      found->path = Use(std::move(path));
-      const Status installed = InstallWithProtected(prefix);
-      Unuse(old);
-      Changed(&prefix);
-      return installed;
-    }
-    Changed(&prefix);
-    return InstallWithProtected(prefix);
+    case RouteEntry::kSeveral:
+      return several_[entry.path];
+    default:
+      room = {static_cast<RouteSource>(entry.holder - RouteEntry::kFirstSource), entry.path};
+      return {&room, 1};
   }
-  const auto place = std::find_if(
-      wanted.candidates.begin(), wanted.candidates.end(), [source](const Candidate& candidate) {
-        return RoutePreference(candidate.source) > RoutePreference(source);
-      });
-  wanted.candidates.insert(place, {source, Use(std::move(path))});
-  const Status installed = InstallWithProtected(prefix);
-  if (!installed) {
-    (void)Remove(prefix, source);  // a full table: nothing is kept half
-    return installed;
-  }
-  Changed(&prefix);
-  return {};
 }
 
-Status RouteTable::Remove(const Prefix& prefix, RouteSource source) {
-  const auto entry = wanted_.find(prefix);
-  auto missing = [&] {
-    return Fail(Errc::kNotFound, "there is no {} route {}", RouteSourceName(source),
-                prefix.ToString());
-  };
-  if (entry == wanted_.end()) {
-    return missing();
+const RouteTable::Path* RouteTable::Best(const RouteEntry& entry) const {
+  Candidate room;
+  const std::span<const Candidate> candidates = CandidatesOf(entry, room);
+  return candidates.empty() ? nullptr : &paths_[candidates.front().path];
+}
+
+// The path that this source had before.
+RouteTable::PathId RouteTable::PutCandidate(RouteEntry& entry, Candidate candidate) {
+  if (entry.holder == RouteEntry::kNobody) {
+    entry.holder = HolderOf(candidate.source) & 0xf;
+    entry.path = candidate.path;
+    return kNoPath;
   }
-  std::vector<Candidate>& candidates = entry->second.candidates;
+  if (entry.holder == HolderOf(candidate.source)) {
+    return std::exchange(entry.path, candidate.path);
+  }
+  if (entry.holder != RouteEntry::kSeveral) {
+    Candidate room;
+    const Candidate other = CandidatesOf(entry, room).front();
+    if (free_several_.empty()) {
+      free_several_.push_back(static_cast<uint32_t>(several_.size()));
+      several_.emplace_back();
+    }
+    entry.path = free_several_.back();
+    free_several_.pop_back();
+    several_[entry.path] = {other};
+    entry.holder = RouteEntry::kSeveral;
+  }
+  std::vector<Candidate>& candidates = several_[entry.path];
+  for (Candidate& old : candidates) {
+    if (old.source == candidate.source) {
+      return std::exchange(old.path, candidate.path);
+    }
+  }
+  const auto place =
+      std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& other) {
+        return RoutePreference(other.source) > RoutePreference(candidate.source);
+      });
+  candidates.insert(place, candidate);
+  return kNoPath;
+}
+
+// The path that this source had.
+RouteTable::PathId RouteTable::TakeCandidate(RouteEntry& entry, RouteSource source) {
+  Candidate room;
+  const std::span<const Candidate> candidates = CandidatesOf(entry, room);
   const auto found =
       std::find_if(candidates.begin(), candidates.end(),
                    [source](const Candidate& candidate) { return candidate.source == source; });
   if (found == candidates.end()) {
-    return missing();
+    return kNoPath;
   }
-  Paths::value_type* path = found->path;
-  candidates.erase(found);
-  const Status installed = InstallWithProtected(prefix);
+  const PathId path = found->path;
+  if (entry.holder != RouteEntry::kSeveral) {
+    entry.holder = RouteEntry::kNobody;
+    return path;
+  }
+  std::vector<Candidate>& list = several_[entry.path];
+  list.erase(list.begin() + (found - candidates.begin()));
+  if (list.size() == 1) {
+    free_several_.push_back(entry.path);
+    entry.holder = HolderOf(list.front().source) & 0xf;
+    entry.path = list.front().path;
+  }
+  return path;
+}
+
+// Takes over one use of the path.
+Status RouteTable::Put(const Prefix& prefix, RouteSource source, PathId id) {
+  RouteEntry& entry = *wanted_.FindOrInsert(prefix);
+  const PathId old = PutCandidate(entry, {source, id});
+  if (source == RouteSource::kBgp) {
+    CountLearned(entry, old == kNoPath);
+  }
+  const Status installed = InstallWithProtected(prefix, entry);
+  if (old != kNoPath) {
+    Unuse(old);
+  } else if (!installed) {
+    (void)Remove(prefix, source);  // a full table: nothing is kept half
+    return installed;
+  }
+  if (old != id) {
+    Changed(prefix, source);
+  }
+  return installed;
+}
+
+Status RouteTable::Set(const Prefix& prefix, RouteSource source, RoutePath path) {
+  if (const Status checked = Check(prefix, path); !checked) {
+    return checked;
+  }
+  if (const RouteEntry* entry = wanted_.Find(prefix)) {
+    Candidate room;
+    for (const Candidate& candidate : CandidatesOf(*entry, room)) {
+      if (candidate.source != source || paths_[candidate.path].named) {
+        continue;
+      }
+      if (paths_[candidate.path].wanted == path) {
+        return {};
+      }
+      if (ReplaceInPlace(candidate.path, path)) {
+        Changed(prefix, source);
+        return {};
+      }
+    }
+  }
+  return Put(prefix, source, Use(std::move(path)));
+}
+
+Status RouteTable::Remove(const Prefix& prefix, RouteSource source) {
+  RouteEntry* entry = wanted_.Find(prefix);
+  const PathId path = entry == nullptr ? kNoPath : TakeCandidate(*entry, source);
+  if (path == kNoPath) {
+    return Fail(Errc::kNotFound, "there is no {} route {}", RouteSourceName(source),
+                prefix.ToString());
+  }
+  if (source == RouteSource::kBgp) {
+    --learned_;
+    stale_ -= entry->generation != generation_ ? 1 : 0;
+  }
+  const Status installed = InstallWithProtected(prefix, *entry);
   Unuse(path);
-  Changed(&prefix);
+  Changed(prefix, source);
   return installed;
 }
 
@@ -130,20 +223,24 @@ void RouteTable::RemoveAll(RouteSource source) {
 
 std::vector<Prefix> RouteTable::PrefixesOf(RouteSource source) const {
   std::vector<Prefix> prefixes;
-  for (const auto& [prefix, wanted] : wanted_) {
-    if (Find(prefix, source) != nullptr) {
-      prefixes.push_back(prefix);
+  wanted_.ForEach([&](const Prefix& prefix, const RouteEntry& entry) {
+    Candidate room;
+    for (const Candidate& candidate : CandidatesOf(entry, room)) {
+      if (candidate.source == source) {
+        prefixes.push_back(prefix);
+      }
     }
-  }
+  });
+  std::sort(prefixes.begin(), prefixes.end());
   return prefixes;
 }
 
 const RoutePath* RouteTable::Find(const Prefix& prefix, RouteSource source) const {
-  const auto entry = wanted_.find(prefix);
-  if (entry != wanted_.end()) {
-    for (const Candidate& candidate : entry->second.candidates) {
+  if (const RouteEntry* entry = wanted_.Find(prefix)) {
+    Candidate room;
+    for (const Candidate& candidate : CandidatesOf(*entry, room)) {
       if (candidate.source == source) {
-        return &candidate.path->first;
+        return &paths_[candidate.path].wanted;
       }
     }
   }
@@ -185,20 +282,35 @@ void RouteTable::SetProtected(const std::vector<Prefix>& prefixes) {
   touched.insert(old.begin(), old.end());
   // First what protects: the entries of the prefixes themselves, then what lies inside them.
   for (const Prefix& prefix : protected_) {
-    wanted_[prefix];
-    (void)Install(prefix);
+    (void)Install(prefix, *wanted_.FindOrInsert(prefix));
   }
   for (const Prefix& outer : touched) {
-    std::vector<Prefix> inside;
-    for (auto entry = wanted_.lower_bound(outer);
-         entry != wanted_.end() && outer.Contains(entry->first); ++entry) {
-      inside.push_back(entry->first);
-    }
-    for (const Prefix& prefix : inside) {
-      (void)Install(prefix);
-    }
+    InstallInside(outer);
   }
   Changed();
+}
+
+// The prefix itself and all that lie inside it.
+void RouteTable::InstallInside(const Prefix& outer) {
+  std::vector<Prefix> inside{outer};
+  tables_.fib.Visit(outer.family(), outer, [&](const Fib::Match& match) {
+    if (!outer.Contains(match.prefix)) {
+      return false;
+    }
+    inside.push_back(match.prefix);
+    return true;
+  });
+  for (const Prefix& prefix : inside) {
+    if (const Status installed = Install(prefix); !installed) {
+      Log("route").error("route {}: {}", prefix.ToString(), installed.error().message);
+    }
+  }
+}
+
+void RouteTable::InstallAllProtected() {
+  for (const Prefix& outer : protected_) {
+    InstallInside(outer);
+  }
 }
 
 std::optional<Prefix> RouteTable::ProtectedBy(const Prefix& prefix) const {
@@ -211,59 +323,57 @@ std::optional<Prefix> RouteTable::ProtectedBy(const Prefix& prefix) const {
 }
 
 // What the FIB shall say for this prefix.
-uint32_t RouteTable::Effective(const Prefix& prefix, const Wanted& wanted) const {
-  if (wanted.candidates.empty()) {
+uint32_t RouteTable::Effective(const Prefix& prefix, const RouteEntry& entry) const {
+  const Path* path = Best(entry);
+  if (path == nullptr) {
     return EffectiveOfProtected(prefix);
   }
-  const Path& path = wanted.candidates.front().path->second;
-  return path.clear && ProtectedBy(prefix) ? kNextHopProtected : path.next_hop;
+  return path->clear && ProtectedBy(prefix) ? kNextHopProtected : path->next_hop;
 }
 
 // A protected prefix without a route of its own follows the route that covers it, if that is a
 // tunnel.
 uint32_t RouteTable::EffectiveOfProtected(const Prefix& prefix) const {
   for (int length = prefix.length() - 1; length >= 0; --length) {
-    const auto entry = wanted_.find(Prefix(prefix.address(), static_cast<uint8_t>(length)));
-    if (entry == wanted_.end() || entry->second.candidates.empty()) {
-      continue;
+    const RouteEntry* entry = wanted_.Find(Prefix(prefix.address(), static_cast<uint8_t>(length)));
+    const Path* path = entry == nullptr ? nullptr : Best(*entry);
+    if (path != nullptr) {
+      return path->tunnels && !path->clear ? path->next_hop : kNextHopProtected;
     }
-    const Paths::value_type& path = *entry->second.candidates.front().path;
-    const bool tunnels =
-        path.first.action == RouteAction::kForward && !path.second.clear && path.second.owns;
-    return tunnels ? path.second.next_hop : kNextHopProtected;
   }
   return kNextHopProtected;
 }
 
 Status RouteTable::Install(const Prefix& prefix) {
-  const auto entry = wanted_.find(prefix);
-  if (entry == wanted_.end()) {
-    return {};
-  }
-  Wanted& wanted = entry->second;
-  if (wanted.candidates.empty() && !protected_.contains(prefix)) {
+  RouteEntry* entry = wanted_.Find(prefix);
+  return entry == nullptr ? Status() : Install(prefix, *entry);
+}
+
+// The entry may be gone afterwards.
+Status RouteTable::Install(const Prefix& prefix, RouteEntry& entry) {
+  if (entry.holder == RouteEntry::kNobody && !protected_.contains(prefix)) {
     Status removed;
-    if (wanted.installed) {
+    if (entry.installed != kNextHopNoRoute) {
       removed = tables_.fib.Remove(prefix);
     }
-    wanted_.erase(entry);
+    wanted_.Erase(prefix);
     return removed;
   }
-  const uint32_t next_hop = Effective(prefix, wanted);
-  if (wanted.installed == next_hop) {
+  const uint32_t next_hop = Effective(prefix, entry);
+  if (entry.installed == next_hop) {
     return {};
   }
   const Status set = tables_.fib.Set(prefix, next_hop);
   if (set) {
-    wanted.installed = next_hop;
+    entry.installed = next_hop & (kMaxNextHops - 1);
   }
   return set;
 }
 
 // The protected prefixes below follow; they go first when the new answer could be a port, but since
 // each has an entry of its own the order does not matter to packets inside them.
-Status RouteTable::InstallWithProtected(const Prefix& prefix) {
-  const Status installed = Install(prefix);
+Status RouteTable::InstallWithProtected(const Prefix& prefix, RouteEntry& entry) {
+  const Status installed = Install(prefix, entry);
   for (auto inner = protected_.lower_bound(prefix);
        inner != protected_.end() && prefix.Contains(*inner); ++inner) {
     if (*inner != prefix) {
@@ -273,63 +383,22 @@ Status RouteTable::InstallWithProtected(const Prefix& prefix) {
   return installed;
 }
 
-void RouteTable::Changed(const Prefix* prefix) {
-  if (prefix != nullptr) {
-    if (Find(*prefix, RouteSource::kStatic) != nullptr ||
-        Find(*prefix, RouteSource::kControl) != nullptr) {
-      hand_made_.insert(*prefix);
-    } else {
-      hand_made_.erase(*prefix);
-    }
-  }
+void RouteTable::Changed() {
   if (on_change_) {
     on_change_();
   }
 }
 
-std::vector<RouteTable::View> RouteTable::MakeViews(const Prefix& prefix,
-                                                    const Wanted& wanted) const {
-  std::vector<View> views;
-  for (const Candidate& candidate : wanted.candidates) {
-    const Path& path = candidate.path->second;
-    View view;
-    view.prefix = prefix;
-    view.source = candidate.source;
-    view.path = candidate.path->first;
-    view.active = views.empty();
-    view.next_hop = wanted.installed.value_or(path.next_hop);
-    view.note = path.problem;
-    const std::optional<Prefix> outer = ProtectedBy(prefix);
-    if (path.clear && outer) {
-      view.active = false;
-      view.note = fmt::format("clear route inside protected {}", outer->ToString());
-    }
-    views.push_back(std::move(view));
-  }
-  if (wanted.candidates.empty()) {
-    View view;
-    view.prefix = prefix;
-    view.is_protected = true;
-    view.active = true;
-    view.next_hop = wanted.installed.value_or(kNextHopProtected);
-    views.push_back(std::move(view));
-  }
-  return views;
-}
-
-void RouteTable::Visit(const std::optional<Prefix>& from,
-                       const std::function<bool(const std::vector<View>&)>& visit) const {
-  auto entry = from ? wanted_.upper_bound(*from) : wanted_.begin();
-  for (; entry != wanted_.end(); ++entry) {
-    if (!visit(MakeViews(entry->first, entry->second))) {
-      return;
+void RouteTable::Changed(const Prefix& prefix, RouteSource source) {
+  if (source == RouteSource::kStatic || source == RouteSource::kControl) {
+    if (Find(prefix, RouteSource::kStatic) != nullptr ||
+        Find(prefix, RouteSource::kControl) != nullptr) {
+      hand_made_.insert(prefix);
+    } else {
+      hand_made_.erase(prefix);
     }
   }
-}
-
-std::vector<RouteTable::View> RouteTable::ViewsOf(const Prefix& prefix) const {
-  const auto entry = wanted_.find(prefix);
-  return entry == wanted_.end() ? std::vector<View>{} : MakeViews(prefix, entry->second);
+  Changed();
 }
 
 }  // namespace penstock

@@ -100,7 +100,7 @@ control::Status ShowStatus(Gateway& gateway) {
   const Fib& fib = model.tables().fib;
   status.set_routes_ipv4(fib.size(Family::kIpv4));
   status.set_routes_ipv6(fib.size(Family::kIpv6));
-  status.set_route_table_bytes(fib.memory_bytes());
+  status.set_route_table_bytes(fib.memory_bytes() + gateway.model().routes.memory_bytes());
   status.set_packet_buffers(gateway.workers().buffers());
   status.set_packet_buffers_free(gateway.workers().buffers_free());
   for (const WorkerContext* worker : model.workers()) {

@@ -36,6 +36,13 @@ const char* ActionName(NextHopKind kind) {
   return "forward";
 }
 
+control::NextHop DescribeMember(Gateway& gateway, const GroupMember& member) {
+  control::NextHop hop = DescribeNextHop(gateway, member.next_hop);
+  hop.set_weight(member.weight);
+  hop.set_standby(member.standby);
+  return hop;
+}
+
 void FillRoute(Gateway& gateway, const RouteTable::View& view, control::Route& out) {
   NextHopTable& next_hops = gateway.model().tables().next_hops;
   out.set_prefix(view.prefix.ToString());
@@ -47,11 +54,12 @@ void FillRoute(Gateway& gateway, const RouteTable::View& view, control::Route& o
   out.set_action(ActionName(kind));
   if (view.active && kind == NextHopKind::kGroup) {
     out.set_group(view.next_hop);
-    const NextHopTable::GroupView group = next_hops.group(view.next_hop);
-    for (size_t i = 0; i < group.members.size(); ++i) {
-      control::NextHop& hop = *out.add_next_hops();
-      hop = DescribeNextHop(gateway, group.members[i].next_hop);
-      hop.set_weight(group.members[i].weight);
+    for (const GroupMember& member : next_hops.group(view.next_hop).members) {
+      if (member.next_hop < kFirstFreeNextHop) {
+        out.set_action(ActionName(next_hops[member.next_hop].kind));
+      } else {
+        *out.add_next_hops() = DescribeMember(gateway, member);
+      }
     }
   } else if (view.active) {
     if (kind == NextHopKind::kForward || kind == NextHopKind::kTunnel ||
@@ -65,6 +73,7 @@ void FillRoute(Gateway& gateway, const RouteTable::View& view, control::Route& o
       hop.set_tunnel(via.tunnel);
       hop.set_port(gateway.ports().NameOf(via.port));
       hop.set_weight(via.weight);
+      hop.set_standby(via.standby);
     }
   }
 }
@@ -78,8 +87,7 @@ control::Group MakeGroup(Gateway& gateway, uint32_t index) {
   group.set_references(next_hops.references(index));
   for (size_t i = 0; i < view.members.size(); ++i) {
     control::GroupMember& member = *group.add_members();
-    *member.mutable_next_hop() = DescribeNextHop(gateway, view.members[i].next_hop);
-    member.mutable_next_hop()->set_weight(view.members[i].weight);
+    *member.mutable_next_hop() = DescribeMember(gateway, view.members[i]);
     member.set_buckets(view.bucket_counts[i]);
   }
   return group;
@@ -130,6 +138,8 @@ void FillVerdict(Gateway& gateway, uint32_t member, control::LookupResult& out) 
                                 model.tunnels.StateOf(*record)));
     return;
   }
+  out.set_outer_source(sa->config.source.ToString());
+  out.set_outer_destination(sa->config.destination.ToString());
   out.set_spi(sa->config.spi);
   out.set_suite(std::string(sa->config.suite->name));
   const uint32_t outer = sa->outer_next_hop.load(std::memory_order_relaxed);
@@ -155,6 +165,10 @@ control::NextHop DescribeNextHop(Gateway& gateway, uint32_t index) {
     if (const TunnelRecord* record = gateway.model().tunnels.Find(hop.tunnel)) {
       out.set_tunnel(record->spec.config.name);
     }
+    return out;
+  }
+  if (index < kFirstFreeNextHop) {
+    out.set_address(ActionName(hop.kind));  // in a group that leads nowhere
     return out;
   }
   if (hop.kind == NextHopKind::kForward || hop.kind == NextHopKind::kGlean) {
@@ -311,6 +325,9 @@ Result<control::LookupResult> LookupAddress(Gateway& gateway, const control::Loo
   }
   if (next_hops[match->next_hop].kind == NextHopKind::kGroup) {
     *out.mutable_group() = MakeGroup(gateway, match->next_hop);
+    if (!request.source().empty()) {
+      out.set_bucket(hash & next_hops[match->next_hop].bucket_mask);
+    }
   }
   const uint32_t member = next_hops.Resolve(match->next_hop, hash);
   *out.mutable_next_hop() = DescribeNextHop(gateway, member);

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "dataplane/base/result.h"
+
 namespace penstock {
 
 std::vector<uint32_t> LargestRemainderShares(std::span<const uint32_t> weights, uint32_t total) {
@@ -30,6 +32,14 @@ std::vector<uint32_t> LargestRemainderShares(std::span<const uint32_t> weights, 
   return shares;
 }
 
+namespace {
+
+bool IsZero(const std::vector<uint32_t>& weights) {
+  return std::all_of(weights.begin(), weights.end(), [](uint32_t weight) { return weight == 0; });
+}
+
+}  // namespace
+
 size_t EcmpBuckets::MemberOf(uint32_t next_hop) const {
   const auto found =
       std::find_if(members_.begin(), members_.end(),
@@ -37,21 +47,45 @@ size_t EcmpBuckets::MemberOf(uint32_t next_hop) const {
   return static_cast<size_t>(found - members_.begin());
 }
 
+// Weights by member; zero for who is dead or of the other kind.
+std::vector<uint32_t> EcmpBuckets::Weights(const IsAlive& is_alive, bool standby) const {
+  std::vector<uint32_t> weights;
+  for (const Member& member : members_) {
+    const bool counts = member.standby == standby && is_alive(member.next_hop);
+    weights.push_back(counts ? member.weight : 0);
+  }
+  return weights;
+}
+
+void EcmpBuckets::Inherit(const EcmpBuckets& other) {
+  PENSTOCK_CHECK(other.owners_.size() == owners_.size());
+  members_ = other.members_;
+  owners_ = other.owners_;
+  holders_ = other.holders_;
+}
+
 void EcmpBuckets::SetMembers(std::vector<Member> members, const IsAlive& is_alive) {
   const bool had_members = !members_.empty();
   members_ = std::move(members);
-  std::vector<uint32_t> weights;
-  for (const Member& member : members_) {
-    weights.push_back(member.weight);
+  const auto anybody = [](uint32_t) { return true; };
+  std::vector<uint32_t> weights = Weights(anybody, false);
+  if (IsZero(weights)) {
+    weights = Weights(anybody, true);
   }
   std::vector<uint32_t> missing =
       LargestRemainderShares(weights, static_cast<uint32_t>(owners_.size()));
+  const auto take = [&](uint32_t next_hop) {
+    const size_t member = had_members ? MemberOf(next_hop) : members_.size();
+    const bool has_room = member < members_.size() && missing[member] > 0;
+    missing[has_room ? member : 0] -= has_room ? 1 : 0;
+    return has_room;
+  };
   for (uint32_t& owner : owners_) {
-    const size_t member = had_members ? MemberOf(owner) : members_.size();
-    if (member < members_.size() && missing[member] > 0) {
-      --missing[member];
-    } else {
-      owner = kNobody;
+    owner = take(owner) ? owner : kNobody;
+  }
+  for (size_t bucket = 0; bucket < owners_.size(); ++bucket) {
+    if (owners_[bucket] == kNobody && take(holders_[bucket])) {
+      owners_[bucket] = holders_[bucket];
     }
   }
   // Turn by turn, so that each member's buckets are spread over the table.
@@ -74,15 +108,11 @@ void EcmpBuckets::SetMembers(std::vector<Member> members, const IsAlive& is_aliv
 }
 
 void EcmpBuckets::Rebalance(const IsAlive& is_alive) {
-  std::vector<uint32_t> weights(members_.size(), 0);
-  bool any_alive = false;
-  for (size_t i = 0; i < members_.size(); ++i) {
-    if (is_alive(members_[i].next_hop)) {
-      weights[i] = members_[i].weight;
-      any_alive = true;
-    }
+  std::vector<uint32_t> weights = Weights(is_alive, false);
+  if (IsZero(weights)) {
+    weights = Weights(is_alive, true);
   }
-  if (!any_alive) {
+  if (IsZero(weights)) {
     holders_ = owners_;
     return;
   }

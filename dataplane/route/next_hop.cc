@@ -31,7 +31,7 @@ struct Request {
   uint32_t tunnel = 0;
   uint32_t buckets = 0;
   IpAddress gateway;
-  std::vector<std::pair<uint32_t, uint32_t>> members;  // next hop, weight
+  std::vector<std::tuple<uint32_t, uint32_t, bool>> members;  // next hop, weight, standby
   friend auto operator<=>(const Request&, const Request&) = default;
 };
 
@@ -104,7 +104,33 @@ struct NextHopTable::Control {
     Publish(group);
   }
 
+  // The group of as many buckets that shares most members with these; of several the one with the
+  // fewest others, then the youngest.
+  const Group* FindSimilar(const std::vector<EcmpBuckets::Member>& members,
+                           uint32_t buckets) const {
+    std::map<uint32_t, size_t> shared;
+    for (const EcmpBuckets::Member& member : members) {
+      for (const uint32_t group : entries[member.next_hop].member_of) {
+        ++shared[group];
+      }
+    }
+    const Group* best = nullptr;
+    size_t best_shared = 0;
+    for (const auto& [index, count] : shared) {
+      const Group& group = *entries[index].group;
+      if (group.plan.holders().size() == buckets && member_count(group) > 0 &&
+          (count > best_shared ||
+           (count == best_shared && member_count(group) <= member_count(*best)))) {
+        best = &group;
+        best_shared = count;
+      }
+    }
+    return best;
+  }
+  static size_t member_count(const Group& group) { return group.plan.members().size(); }
+
   std::vector<Entry> entries;
+  std::function<void(uint32_t)> on_alive;
   std::vector<uint32_t> free;
   std::map<Request, uint32_t> by_request;
   RetireQueue<Retired> retired;
@@ -136,8 +162,9 @@ Result<std::vector<EcmpBuckets::Member>> CheckMembers(const Control& control,
     });
     if (same != checked.end()) {
       same->weight += member.weight;
+      same->standby = same->standby && member.standby;
     } else {
-      checked.push_back({member.next_hop, member.weight});
+      checked.push_back({member.next_hop, member.weight, member.standby});
     }
     if (checked.size() > kMaxGroupMembers) {
       return Fail(Errc::kInvalidArgument, "group of more than {} members", kMaxGroupMembers);
@@ -212,7 +239,7 @@ Result<uint32_t> NextHopTable::AddSharedGroup(std::span<const GroupMember> membe
   request.kind = NextHopKind::kGroup;
   request.buckets = buckets;
   for (const GroupMember& member : members) {
-    request.members.emplace_back(member.next_hop, member.weight);
+    request.members.emplace_back(member.next_hop, member.weight, member.standby);
   }
   std::sort(request.members.begin(), request.members.end());
   if (const auto shared = control_->Share(request)) {
@@ -238,13 +265,17 @@ Result<uint32_t> NextHopTable::AddGroup(std::span<const GroupMember> members, ui
   if (!index) {
     return index;
   }
+  auto group = std::make_unique<Group>(buckets);
+  if (const Group* similar = control_->FindSimilar(*checked, buckets)) {
+    group->plan.Inherit(similar->plan);
+  }
   for (const EcmpBuckets::Member& member : *checked) {
     Hold(member.next_hop);
     control_->entries[member.next_hop].member_of.insert(*index);
   }
   Control::Entry& entry = control_->entries[*index];
   entry.references = 1;
-  entry.group = std::make_unique<Group>(buckets);
+  entry.group = std::move(group);
   control_->SetMembers(*index, std::move(*checked));
   NextHop next_hop{};
   next_hop.kind = NextHopKind::kGroup;
@@ -263,11 +294,18 @@ Status NextHopTable::UpdateGroup(uint32_t group, std::span<const GroupMember> me
     return Fail(Errc::kUnsupported,
                 "group {} is shared: add a new one and replace it in its routes", group);
   }
-  auto checked = CheckMembers(*control_, members, table_[group].bucket_mask + 1);
+  const uint32_t bucket_count = table_[group].bucket_mask + 1;
+  auto checked = CheckMembers(*control_, members, bucket_count);
   if (!checked) {
     return tl::make_unexpected(checked.error());
   }
   const std::vector<EcmpBuckets::Member> before = entry.group->plan.members();
+  const bool all_new = std::none_of(checked->begin(), checked->end(), [&](const auto& member) {
+    return control_->entries[member.next_hop].member_of.contains(group);
+  });
+  if (const Group* similar = all_new ? control_->FindSimilar(*checked, bucket_count) : nullptr) {
+    entry.group->plan.Inherit(similar->plan);
+  }
   for (const EcmpBuckets::Member& member : before) {
     control_->entries[member.next_hop].member_of.erase(group);
   }
@@ -332,6 +370,13 @@ void NextHopTable::SetAlive(uint32_t index, bool alive) {
     group.plan.Rebalance([this](uint32_t member) { return control_->IsAlive(member); });
     control_->Publish(group);
   }
+  if (control_->on_alive) {
+    control_->on_alive(index);
+  }
+}
+
+void NextHopTable::OnAlive(std::function<void(uint32_t)> callback) {
+  control_->on_alive = std::move(callback);
 }
 
 bool NextHopTable::alive(uint32_t index) const { return control_->IsAlive(index); }
@@ -343,7 +388,7 @@ NextHopTable::GroupView NextHopTable::group(uint32_t index) const {
   }
   const EcmpBuckets& plan = control_->entries[index].group->plan;
   for (const EcmpBuckets::Member& member : plan.members()) {
-    view.members.push_back({member.next_hop, member.weight});
+    view.members.push_back({member.next_hop, member.weight, member.standby});
     view.alive.push_back(alive(member.next_hop));
   }
   view.bucket_counts = plan.CountHeld();

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -88,6 +89,7 @@ inline LinkHeader LoadLink(const NextHop& next_hop) {
 struct GroupMember {
   uint32_t next_hop = 0;
   uint32_t weight = 1;
+  bool standby = false;  // carries only while no ordinary member is alive
   friend bool operator==(const GroupMember&, const GroupMember&) = default;
 };
 
@@ -118,11 +120,14 @@ class NextHopTable {
   // group's life and is at least the number of members. The group holds its members. A group of
   // AddGroup is the caller's own, since UpdateGroup changes it; AddSharedGroup gives equal requests
   // one index, for routes that bring their members along, and such a group cannot be updated.
+  // A new group starts with the buckets of the living group that it shares most members with, so
+  // that flows stay where they are when routes go from one group to a similar one.
   Result<uint32_t> AddGroup(std::span<const GroupMember> members,
                             uint32_t buckets = kDefaultBuckets);
   Result<uint32_t> AddSharedGroup(std::span<const GroupMember> members,
                                   uint32_t buckets = kDefaultBuckets);
-  // Replaces the members in place, moving as few buckets as the weights allow.
+  // Replaces the members in place, moving as few buckets as the weights allow; with none of the old
+  // ones left it is as a new group.
   Status UpdateGroup(uint32_t group, std::span<const GroupMember> members);
   // Hold counts another user. Both ignore the fixed indices, which are never released.
   void Hold(uint32_t index);
@@ -135,6 +140,8 @@ class NextHopTable {
   // member all buckets keep their owners (who then drop by their own reason: fail closed).
   void SetAlive(uint32_t index, bool alive);
   bool alive(uint32_t index) const;
+  // Called after each change that SetAlive made.
+  void OnAlive(std::function<void(uint32_t index)> callback);
 
   // For people and for neighbours' bookkeeping.
   struct GroupView {

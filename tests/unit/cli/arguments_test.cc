@@ -15,6 +15,8 @@ std::string ErrorOf(const Result<T>& result) {
 }
 
 TEST(ParseVia, ReadsATunnelWithItsWeight) {
+  EXPECT_TRUE(ParseVia("tunnel=tun1,standby=yes")->standby());
+  EXPECT_THAT(ErrorOf(ParseVia("tunnel=tun1,standby=1")), HasSubstr("yes or no"));
   const auto via = ParseVia("tunnel=tun1,weight=3");
   ASSERT_TRUE(via) << via.error().message;
   EXPECT_EQ(via->tunnel(), "tun1");
@@ -33,7 +35,8 @@ TEST(ParseVia, ReadsAnAddressWithItsPortAndAPortAlone) {
 TEST(ParseVia, RefusesWhatIsNoNextHopAndSaysWhatIs) {
   EXPECT_THAT(ErrorOf(ParseVia("tun1")), HasSubstr("\"tun1\" is not KEY=VALUE"));
   EXPECT_THAT(ErrorOf(ParseVia("tunnel=")), HasSubstr("not KEY=VALUE"));
-  EXPECT_THAT(ErrorOf(ParseVia("dev=wan0")), HasSubstr("expected tunnel, address, port or weight"));
+  EXPECT_THAT(ErrorOf(ParseVia("dev=wan0")),
+              HasSubstr("expected tunnel, address, port, weight or standby"));
   EXPECT_THAT(ErrorOf(ParseVia("weight=2")), HasSubstr("either a tunnel"));
   EXPECT_THAT(ErrorOf(ParseVia("tunnel=a,address=192.0.2.1")), HasSubstr("either a tunnel"));
   EXPECT_THAT(ErrorOf(ParseVia("tunnel=a,weight=256")), HasSubstr("from 1 to 255"));

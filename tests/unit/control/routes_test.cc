@@ -99,6 +99,36 @@ TEST_F(RoutesTest, AGroupThatGrowsKeepsMostFlowsWhereTheyAre) {
   EXPECT_LT(moved, 110u);
 }
 
+TEST_F(RoutesTest, AStandbyTunnelCarriesWhileTheOthersAreDeadAndThenNoMore) {
+  RouteVia red, blue;
+  red.tunnel = "red";
+  blue.tunnel = "blue";
+  blue.standby = true;
+  ASSERT_TRUE(model_->routes.Set(Net("10.9.0.0/16"), RouteSource::kStatic,
+                                 {RouteAction::kForward, {red, blue}}));
+  const auto carries = [&](uint32_t tunnel) {
+    const uint32_t index = tables_.fib.Lookup(Address("10.9.1.1"));
+    for (uint32_t hash = 0; hash < kDefaultBuckets; ++hash) {
+      if (tables_.next_hops[tables_.next_hops.Resolve(index, hash)].tunnel != tunnel) {
+        return false;
+      }
+    }
+    return true;
+  };
+  ASSERT_TRUE(model_->ike.AddSa(Sa(false, 0x1001, 1)));
+  ASSERT_TRUE(model_->ike.AddSa(Sa(false, 0x1002, 2)));
+  EXPECT_TRUE(carries(red_));
+  ASSERT_TRUE(model_->ike.DeleteSa(Id(false, 0x1001)));
+  EXPECT_TRUE(carries(blue_));
+  ASSERT_TRUE(model_->ike.AddSa(Sa(false, 0x1003, 1)));
+  EXPECT_TRUE(carries(red_));
+  red.standby = true;
+  const Status set = model_->routes.Set(Net("10.9.0.0/16"), RouteSource::kStatic,
+                                        {RouteAction::kForward, {red, blue}});
+  ASSERT_FALSE(set);
+  EXPECT_NE(set.error().message.find("standby"), std::string::npos);
+}
+
 TEST_F(RoutesTest, AProtectedPrefixDropsUntilATunnelCarriesIt) {
   ASSERT_TRUE(Route("0.0.0.0/0", RouteSource::kStatic, "", "192.0.2.9"));
   model_->SetProtected({Net("10.2.0.0/16")});
@@ -195,15 +225,32 @@ class ProtectedUnderChurn : public ModelTest, public ::testing::WithParamInterfa
     }
     return via;
   }
+  RouteTable::PathId LearnedPath() {
+    while (paths_.size() < 3) {
+      paths_.push_back(model_->routes.AddPath());
+    }
+    return paths_[Pick(3)];
+  }
   void Step() {
     constexpr RouteSource kSources[] = {RouteSource::kControl, RouteSource::kStatic,
                                         RouteSource::kBgp};
     const Prefix prefix = RandomPrefix();
     const RouteSource source = kSources[Pick(3)];
-    switch (Pick(8)) {
+    switch (Pick(10)) {
       case 0:
         (void)model_->routes.Remove(prefix, source);
         break;
+      case 8:
+        (void)model_->routes.SetLearned(prefix, LearnedPath());
+        break;
+      case 9: {
+        RoutePath path{RouteAction::kForward, {RandomVia()}};
+        if (Pick(2) == 0) {
+          path.via.push_back(RandomVia());
+        }
+        ASSERT_TRUE(model_->routes.SetPath(LearnedPath(), path));
+        break;
+      }
       case 1: {
         std::vector<Prefix> prefixes;
         for (unsigned i = Pick(4); i > 0; --i) {
@@ -257,6 +304,7 @@ class ProtectedUnderChurn : public ModelTest, public ::testing::WithParamInterfa
   }
 
   std::mt19937 random_{GetParam()};
+  std::vector<RouteTable::PathId> paths_;
   unsigned checked_ = 0;
 };
 

@@ -125,5 +125,45 @@ TEST_F(EcmpBucketsTest, NoBucketIsEverWithADeadMemberWhileOneLives) {
   }
 }
 
+TEST_F(EcmpBucketsTest, AStandbyCarriesOnlyWhileNoOrdinaryMemberLives) {
+  buckets_.SetMembers({{1, 1}, {2, 1}, {3, 1, true}, {4, 3, true}}, alive_);
+  const std::vector<uint32_t> before = buckets_.holders();
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{128, 128, 0, 0}));
+  Kill(1);
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{0, 256, 0, 0}));
+  Kill(2);
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{0, 0, 64, 192}));
+  Kill(4);
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{0, 0, 256, 0}));
+  Kill(3);  // nobody: back to the owners, who drop
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{128, 128, 0, 0}));
+  Revive(3);
+  Revive(2);
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{0, 256, 0, 0}));
+  Revive(1);
+  EXPECT_EQ(buckets_.holders(), before);
+}
+
+TEST_F(EcmpBucketsTest, OnlyStandbyMembersShareAsIfTheyWereOrdinary) {
+  buckets_.SetMembers({{1, 1, true}, {2, 1, true}}, alive_);
+  EXPECT_EQ(buckets_.CountHeld(), (std::vector<uint32_t>{128, 128}));
+}
+
+// What a routing protocol does after a death: it makes a new group without the dead member.
+TEST_F(EcmpBucketsTest, AnHeirWithoutTheDeadMemberMovesNothing) {
+  buckets_.SetMembers({{1, 1}, {2, 3}, {3, 2}}, alive_);
+  Kill(3);
+  EcmpBuckets heir{256};
+  heir.Inherit(buckets_);
+  heir.SetMembers({{1, 1}, {2, 3}}, alive_);
+  EXPECT_EQ(Moved(buckets_.holders(), heir.holders()), 0u);
+  EcmpBuckets next{256};
+  next.Inherit(heir);
+  dead_.clear();
+  next.SetMembers({{1, 1}, {2, 3}, {3, 2}}, alive_);
+  EXPECT_EQ(next.CountHeld(), (std::vector<uint32_t>{43, 128, 85}));
+  EXPECT_EQ(Moved(heir.holders(), next.holders()), 85u);
+}
+
 }  // namespace
 }  // namespace penstock
