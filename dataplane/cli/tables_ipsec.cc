@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "dataplane/cli/tables.h"
@@ -20,6 +21,13 @@ std::string PortRange(uint32_t first, uint32_t last) {
     return "";
   }
   return first == last ? fmt::format(" port {}", first) : fmt::format(" ports {}-{}", first, last);
+}
+
+// " (BFD up)"; a session that is down says so in the state already.
+std::string BfdText(const control::Tunnel& tunnel) {
+  const bool any_up = std::any_of(tunnel.bfd().begin(), tunnel.bfd().end(),
+                                  [](const auto& session) { return session.state() == "up"; });
+  return any_up ? " (BFD up)" : "";
 }
 
 }  // namespace
@@ -43,7 +51,8 @@ std::string TunnelsText(const control::Tunnels& tunnels, const View& view) {
                {"NEXT HOP", Align::kLeft, 8}});
   for (const control::Tunnel& tunnel : tunnels.tunnels()) {
     table.Add({{tunnel.name(), Color::kBold},
-               {tunnel.state(), tunnel.up() ? Color::kGood : Color::kBad},
+               {tunnel.state() + BfdText(tunnel),
+                tunnel.up() && !tunnel.bfd_down() ? Color::kGood : Color::kBad},
                fmt::format("{} -> {}", tunnel.local(), tunnel.remote()),
                units.Count(tunnel.in_packets()),
                units.Count(tunnel.in_bytes()),

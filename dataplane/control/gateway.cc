@@ -68,6 +68,7 @@ Status Gateway::Bring(const config::Gateway& config) {
   if (const Status kernel = OpenKernel(); !kernel) {
     return kernel;
   }
+  WatchBfd();
   // What protects comes before anything that could route.
   const Result<std::vector<Prefix>> protected_prefixes = ProtectedOf(config);
   if (!protected_prefixes) {
@@ -117,6 +118,38 @@ Status Gateway::OpenKernel() {
     RefreshSink();
   });
   return {};
+}
+
+// The host-path thread sees the packets; what follows from them is the control thread's.
+void Gateway::WatchBfd() {
+  bfd_watch_ = std::make_shared<BfdWatch>();
+  host_path_->ObserveBfd(
+      [this, watch = bfd_watch_](uint32_t tunnel, bool from_host, std::span<const uint8_t> ip) {
+        if (watch->See(tunnel, from_host, ip, SystemClock().Now())) {
+          loop_.Post([this, weak = std::weak_ptr(watch)] {
+            if (!weak.expired()) {
+              FollowBfd();
+            }
+          });
+        }
+      });
+}
+
+void Gateway::FollowBfd() {
+  const std::map<uint32_t, std::string> down = bfd_watch_->DownTunnels(SystemClock().Now());
+  for (const uint32_t tunnel : std::exchange(bfd_down_, {})) {
+    if (!down.contains(tunnel)) {
+      model_->tunnels.SetBfdProblem(tunnel, "");
+    }
+  }
+  for (const auto& [tunnel, problem] : down) {
+    if (model_->tunnels.Find(tunnel) == nullptr) {
+      bfd_watch_->Forget(tunnel);
+      continue;
+    }
+    model_->tunnels.SetBfdProblem(tunnel, problem);
+    bfd_down_.insert(tunnel);
+  }
 }
 
 void Gateway::RefreshSink() {
@@ -182,7 +215,10 @@ Status Gateway::AddTunnelsAndRoutes(const config::Gateway& config) {
 }
 
 void Gateway::StartTimers() {
-  timers_.push_back(loop_.Every(kTick, [this] { model_->Tick(); }));
+  timers_.push_back(loop_.Every(kTick, [this] {
+    model_->Tick();
+    FollowBfd();
+  }));
   timers_.push_back(loop_.Every(kLinkPoll, [this] { ports_->PollLinks(*model_, *workers_); }));
   timers_.push_back(loop_.Every(kNeighborRefresh, [this] { model_->neighbors.Refresh(); }));
 }
@@ -200,6 +236,10 @@ Gateway::~Gateway() {
     model_->OnSettle(nullptr);
   }
   fpm_sink_.reset();
+  if (host_path_ != nullptr) {
+    host_path_->ObserveBfd(nullptr);
+  }
+  bfd_watch_.reset();
   model_.reset();
   kernel_routes_.reset();
   kernel_.reset();

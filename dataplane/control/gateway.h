@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "dataplane/control/port_set.h"
 #include "dataplane/control/worker_set.h"
 #include "dataplane/route/kernel_links.h"
+#include "dataplane/runtime/bfd_watch.h"
 #include "dataplane/runtime/host_path.h"
 
 namespace penstock {
@@ -34,6 +36,7 @@ class Gateway {
   HostPath& host_path() { return *host_path_; }
   Engine& engine() { return *engine_; }
   EventLoop& loop() { return loop_; }
+  const BfdWatch& bfd_watch() const { return *bfd_watch_; }
   FpmSink* fpm_sink() { return fpm_sink_.get(); }  // null: the FPM is off
   const config::Gateway& config() const { return config_; }
   const std::string& config_file() const { return config_file_; }
@@ -66,6 +69,8 @@ class Gateway {
   KernelListener MakeListener();
   int KernelDeviceOf(const RouteVia& via);
   void RefreshSink();
+  void WatchBfd();
+  void FollowBfd();
   void ReloadTunnels(const std::vector<TunnelSpec>& wanted, Reloaded& report);
   void ReloadRoutes(const std::vector<std::pair<Prefix, RoutePath>>& wanted, Reloaded& report);
 
@@ -84,6 +89,8 @@ class Gateway {
   std::unique_ptr<KernelLinks> kernel_;
   std::unique_ptr<KernelRoutes> kernel_routes_;
   std::unique_ptr<FpmSink> fpm_sink_;
+  std::shared_ptr<BfdWatch> bfd_watch_;
+  std::set<uint32_t> bfd_down_;  // tunnels that BFD speaks against
   std::vector<EventLoop::Handle> timers_;
 };
 

@@ -129,6 +129,23 @@ control::Sa MakeOutbound(Gateway& gateway, const OutboundSa& sa) {
   return out;
 }
 
+void FillBfd(Gateway& gateway, const TunnelRecord& record, control::Tunnel& out) {
+  const Nanoseconds now = gateway.model().clock().Now();
+  out.set_bfd_down(!record.bfd_problem.empty());
+  for (const BfdWatch::Session& session : gateway.bfd_watch().SessionsOf(record.id)) {
+    control::BfdSession& row = *out.add_bfd();
+    row.set_local(session.local.ToString());
+    row.set_remote(session.remote.ToString());
+    row.set_multihop(session.multihop);
+    row.set_state(BfdStateName(session.state));
+    row.set_remote_state(session.remote_state ? BfdStateName(*session.remote_state) : "");
+    row.set_diagnostic(BfdDiagnosticName(session.diagnostic));
+    row.set_was_up(session.was_up);
+    row.set_detect_milliseconds(session.detect_milliseconds);
+    row.set_age_milliseconds(static_cast<uint64_t>((now - session.heard).count() / 1'000'000));
+  }
+}
+
 void FillTunnel(Gateway& gateway, const TunnelRecord& record, control::Tunnel& out) {
   Model& model = gateway.model();
   const TunnelConfig& config = record.spec.config;
@@ -175,6 +192,7 @@ void FillTunnel(Gateway& gateway, const TunnelRecord& record, control::Tunnel& o
     out.set_from_host_packets(out.from_host_packets() + counters.host_packets.Read());
   }
   out.set_source(OriginName(record.spec.origin));
+  FillBfd(gateway, record, out);
 }
 
 }  // namespace

@@ -236,8 +236,10 @@ void TunnelSet::Refresh(uint32_t id) {
                              : tunnel.mtu.load(std::memory_order_relaxed);
   }
   SetMtu(*record, mtu);
-  // Other members of a group take over at once while the way out is down.
-  tables_.next_hops.SetAlive(record->next_hop, live && !record->port_down);
+  // Other members of a group take over at once while the way out is down, or BFD says that what
+  // goes in does not come out.
+  tables_.next_hops.SetAlive(record->next_hop,
+                             live && !record->port_down && record->bfd_problem.empty());
   if (live != record->up) {
     record->up = live;
     Tell(*record, live ? "tunnel_up" : "tunnel_down",
@@ -263,6 +265,21 @@ void TunnelSet::SetMtu(TunnelRecord& record, uint16_t mtu) {
     if (!set) {
       Log("tunnel").warn("tunnel {}: MTU {}: {}", config.name, mtu, set.error().message);
     }
+  }
+}
+
+void TunnelSet::SetBfdProblem(uint32_t id, const std::string& problem) {
+  TunnelRecord* record = Find(id);
+  if (record == nullptr || record->bfd_problem == problem) {
+    return;
+  }
+  const bool was_down = !std::exchange(record->bfd_problem, problem).empty();
+  Refresh(id);
+  if (was_down != !problem.empty()) {
+    const std::string& name = record->spec.config.name;
+    Tell(*record, was_down ? "bfd_up" : "bfd_down",
+         was_down ? fmt::format("tunnel {}: BFD has nothing against it any more", name)
+                  : fmt::format("tunnel {}: {}", name, problem));
   }
 }
 
@@ -310,6 +327,9 @@ std::string TunnelSet::StateOf(const TunnelRecord& record) const {
   }
   if (!record.outer_problem.empty()) {
     return record.outer_problem;
+  }
+  if (!record.bfd_problem.empty()) {
+    return record.bfd_problem;
   }
   return record.inbound.empty() ? "up, but without inbound SA" : "up";
 }

@@ -55,6 +55,7 @@ struct TunnelRecord {
   std::vector<PolicyConfig> policies;    // outbound ones that lead here, best first
   std::map<uint32_t, LastUse> last_use;  // by reqid
   bool port_down = false;     // the current SA's packets would leave by a port without link
+  std::string bfd_problem;    // a BFD session through it went down; empty: none did
   std::string outer_problem;  // why the current SA's packets find no way out
 };
 
@@ -84,6 +85,8 @@ class TunnelSet {
   // The newest live outbound SA becomes the current one (else the newest, which then drops by its
   // own reason), and MTU, MSS and liveness follow. To be called after each change of the SAs.
   void Refresh(uint32_t id);
+  // What BFD says of a tunnel; empty: nothing against it.
+  void SetBfdProblem(uint32_t id, const std::string& problem);
   // The outbound policies that lead to the tunnel, best first. With them packets without SA wait
   // and raise acquire events: whoever installs policies hears that.
   void SetPolicies(uint32_t id, std::vector<PolicyConfig> policies);

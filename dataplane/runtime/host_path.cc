@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "dataplane/base/log.h"
+#include "dataplane/runtime/bfd_watch.h"
 
 namespace penstock {
 namespace {
@@ -121,6 +122,10 @@ class HostPathThread final : public HostPath {
   }
   void RemovePort(uint16_t port) override { Remove(PortKey(port)); }
   void RemoveTunnel(uint32_t tunnel) override { Remove(TunnelKey(tunnel)); }
+  void ObserveBfd(BfdObserver observer) override {
+    const ControlLock lock(*this);
+    observer_ = std::move(observer);
+  }
   const HostPathCounters& counters() const override { return counters_; }
   void Wake() override;
 
@@ -151,6 +156,7 @@ class HostPathThread final : public HostPath {
   void HandleEvents(const epoll_event* events, int count);
   void ReadDevice(uint64_t key, int descriptor);
   void Hand(uint64_t key, Packet** packets, unsigned count);
+  void Observe(uint32_t tunnel, bool from_host, const Packet* packet, unsigned offset);
   void Signal();
 
   std::vector<WorkerContext*> workers_;
@@ -160,8 +166,9 @@ class HostPathThread final : public HostPath {
   std::atomic<bool> stop_{false};
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> control_waits_{false};
-  std::mutex mutex_;  // guards devices_, held by the thread for one round
+  std::mutex mutex_;  // guards devices_ and observer_, held by the thread for one round
   std::unordered_map<uint64_t, int> devices_;
+  BfdObserver observer_;
   ReadBuffers buffers_;  // of the thread
   std::thread thread_;
 };
@@ -287,6 +294,9 @@ void HostPathThread::Write(Packet* packet) {
   const bool tunnel = notes.input_tunnel != kNoTunnel;
   const auto found =
       devices_.find(tunnel ? TunnelKey(notes.input_tunnel) : PortKey(notes.input_port));
+  if (tunnel) {
+    Observe(notes.input_tunnel, false, packet, notes.l3_offset);
+  }
   iovec vectors[kMaxSegments];
   const unsigned count = Gather(packet, tunnel ? notes.l3_offset : 0, vectors);
   // A device that is down or whose queue in Linux is full refuses; nobody waits for it.
@@ -297,6 +307,19 @@ void HostPathThread::Write(Packet* packet) {
     counters_.write_failed.Add(1);
   }
   rte_pktmbuf_free(packet);
+}
+
+// bfdd's packets are small: what is not whole in the first segment is none of them.
+void HostPathThread::Observe(uint32_t tunnel, bool from_host, const Packet* packet,
+                             unsigned offset) {
+  if (!observer_ || offset >= packet->data_len) {
+    return;
+  }
+  const std::span<const uint8_t> ip(rte_pktmbuf_mtod_offset(packet, const uint8_t*, offset),
+                                    packet->data_len - size_t{offset});
+  if (MayBeBfd(ip)) {
+    observer_(tunnel, from_host, ip);
+  }
 }
 
 void HostPathThread::HandleEvents(const epoll_event* events, int count) {
@@ -341,6 +364,9 @@ void HostPathThread::ReadDevice(uint64_t key, int descriptor) {
     notes.output_port = IsPortKey(key) ? static_cast<uint16_t>(key) : kNoPort;
     notes.input_tunnel = IsPortKey(key) ? kNoTunnel : static_cast<uint32_t>(key);
     notes.flags = kPacketFromHost;
+    if (notes.input_tunnel != kNoTunnel) {
+      Observe(notes.input_tunnel, true, packet, 0);
+    }
     packets[count++] = packet;
   }
   Hand(key, packets, count);

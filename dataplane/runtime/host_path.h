@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dataplane/runtime/host_device.h"
@@ -40,6 +42,11 @@ class HostPath {
   virtual Status AddTunnel(uint32_t tunnel, const HostDevice& device) = 0;
   virtual void RemovePort(uint16_t port) = 0;
   virtual void RemoveTunnel(uint32_t tunnel) = 0;
+  // Called on the thread with each BFD control packet of a tunnel, from its IP header on; null: no
+  // more, and no call is under way when this returns.
+  using BfdObserver =
+      std::function<void(uint32_t tunnel, bool from_host, std::span<const uint8_t> ip)>;
+  virtual void ObserveBfd(BfdObserver observer) = 0;
   virtual const HostPathCounters& counters() const = 0;
   // Wakes the thread; a worker calls it (at most once a poll) after it queued packets.
   virtual void Wake() = 0;
