@@ -163,9 +163,10 @@ def test_counters_tell_the_same_in_both_forms(two_tunnels):
 @pytest.mark.parametrize("what", ["status", *TABLES, "counters"])
 def test_detail_names_every_field_that_says_something(two_tunnels, what):
     gateway = two_tunnels.sites[0].gateway
-    message = json.loads(gateway.ctl("--json", "show", what))
+    command = COMMANDS.get(what, what)
+    message = json.loads(gateway.ctl("--json", "show", command))
     row = message[what][0] if what in TABLES else message
-    text = gateway.ctl("show", what, "--detail")
+    text = gateway.ctl("show", command, "--detail")
     for field, value in row.items():
         if value in ("", "0", 0, False, -1, []) or isinstance(value, dict) or field == "timestamp_microseconds":
             continue
