@@ -16,8 +16,16 @@ inline constexpr size_t kMaxIcvLength = 32;
 
 // Compares without telling by its duration where the first difference is.
 inline bool EqualInConstantTime(const uint8_t* a, const uint8_t* b, size_t length) {
-  unsigned difference = 0;
-  for (size_t i = 0; i < length; ++i) {
+  uint64_t difference = 0;
+  size_t i = 0;
+  for (; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t)) {
+    uint64_t left;
+    uint64_t right;
+    memcpy(&left, a + i, sizeof(left));
+    memcpy(&right, b + i, sizeof(right));
+    difference |= left ^ right;
+  }
+  for (; i < length; ++i) {
     difference |= static_cast<unsigned>(a[i] ^ b[i]);
   }
   return difference == 0;

@@ -50,7 +50,7 @@ __attribute__((always_inline)) inline bool SameIcv(const uint8_t* a, const uint8
 
 class ImbEngine final : public Engine {
  public:
-  static Result<std::unique_ptr<Engine>> Make(ImbSharing sharing);
+  static Result<std::unique_ptr<Engine>> Make(ImbSharing sharing, ImbLoops loops);
 
   std::string_view name() const override { return "ipsec-mb"; }
   std::string description() const override { return library_->Describe(); }
@@ -97,13 +97,13 @@ ImbEngine::ImbEngine(std::unique_ptr<ImbLibrary> library)
   gmac_finalize_ = {m.gmac128_finalize, m.gmac192_finalize, m.gmac256_finalize};
 }
 
-Result<std::unique_ptr<Engine>> ImbEngine::Make(ImbSharing sharing) {
+Result<std::unique_ptr<Engine>> ImbEngine::Make(ImbSharing sharing, ImbLoops loops) {
   Result<std::unique_ptr<ImbLibrary>> library = ImbLibrary::Load(sharing);
   if (!library) {
     return tl::make_unexpected(library.error());
   }
   std::unique_ptr<ImbEngine> engine(new ImbEngine(std::move(*library)));
-  if (Status ready = engine->hmac_.Init(engine->manager_); !ready) {
+  if (Status ready = engine->hmac_.Init(engine->manager_, loops == ImbLoops::kFastest); !ready) {
     return tl::make_unexpected(ready.error());
   }
   return engine;
@@ -260,8 +260,8 @@ void ImbEngine::RunChaCha(Job& job) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeImbEngine(ImbSharing sharing) {
-  return ImbEngine::Make(sharing);
+Result<std::unique_ptr<Engine>> MakeImbEngine(ImbSharing sharing, ImbLoops loops) {
+  return ImbEngine::Make(sharing, loops);
 }
 
 }  // namespace penstock
