@@ -10,6 +10,7 @@ build=(meson ninja-build ccache pkg-config g++ libdpdk-dev dpdk libipsec-mb-dev 
   traceroute python3 python3-protobuf python3-yaml)
 test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-pytest python3-pytest-timeout python3-scapy
   python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute
+  debootstrap debian-archive-keyring e2fsprogs qemu-system-x86
   charon-systemd strongswan-swanctl libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-standard-plugins
   libstrongswan-extra-plugins frr bird2)
 bench=(linux-perf dpkg-dev xz-utils dpdk-dev)
