@@ -1,11 +1,15 @@
 """Fixtures of the scenario tests: a network for each test, or one for a module, checked after every test."""
 
 import os
+import pathlib
+import sys
 
 import pytest
 
-from checks import checked
-from lab import Lab, build_folder
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
+
+from checks import checked  # noqa: E402  pylint: disable=wrong-import-position
+from lab import Lab, build_folder  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_configure(config):
