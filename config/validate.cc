@@ -419,7 +419,7 @@ void FillDefaults(Gateway& gateway) {
   if (gateway.has_fpm()) {
     Fpm& fpm = *gateway.mutable_fpm();
     text(fpm.mutable_listen(), "127.0.0.1:2620");
-    fpm.set_sweep_seconds(fpm.has_sweep_seconds() ? fpm.sweep_seconds() : 5);
+    fpm.set_sweep_seconds(fpm.has_sweep_seconds() ? fpm.sweep_seconds() : 30);
     fpm.set_withdraw_hold_milliseconds(
         fpm.has_withdraw_hold_milliseconds() ? fpm.withdraw_hold_milliseconds() : 250);
   }

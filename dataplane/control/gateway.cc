@@ -84,6 +84,9 @@ Status Gateway::Bring(const config::Gateway& config) {
   if (const Status known = kernel_->Dump(); !known) {
     return Prefixed("netlink", known.error());
   }
+  if (const Status listening = ListenForZebra(); !listening) {
+    return listening;
+  }
   StartTimers();
   return workers_->Start(loop_, *tables_, host_path_.get(), [this] { model_->DrainEvents(); });
 }
@@ -214,6 +217,26 @@ Status Gateway::AddTunnelsAndRoutes(const config::Gateway& config) {
   return {};
 }
 
+// Late, so that the devices that zebra names are known.
+Status Gateway::ListenForZebra() {
+  if (fpm_sink_ == nullptr) {
+    return {};
+  }
+  const config::Fpm& config = config_.fpm();
+  fpm::ListenerOptions options;
+  options.listen = config.listen();
+  options.sweep = std::chrono::seconds(config.sweep_seconds());
+  options.withdraw_hold = std::chrono::milliseconds(config.withdraw_hold_milliseconds());
+  options.acknowledge = config.acknowledge();
+  Result<std::unique_ptr<fpm::Listener>> listener =
+      fpm::Listener::Start(loop_, *fpm_sink_, options);
+  if (!listener) {
+    return tl::unexpected(listener.error());
+  }
+  fpm_listener_ = std::move(*listener);
+  return {};
+}
+
 void Gateway::StartTimers() {
   timers_.push_back(loop_.Every(kTick, [this] {
     model_->Tick();
@@ -235,6 +258,7 @@ Gateway::~Gateway() {
   if (model_ != nullptr) {
     model_->OnSettle(nullptr);
   }
+  fpm_listener_.reset();
   fpm_sink_.reset();
   if (host_path_ != nullptr) {
     host_path_->ObserveBfd(nullptr);

@@ -17,6 +17,7 @@
 #include "dataplane/route/kernel_links.h"
 #include "dataplane/runtime/bfd_watch.h"
 #include "dataplane/runtime/host_path.h"
+#include "fpm_client/listener.h"
 
 namespace penstock {
 
@@ -38,6 +39,7 @@ class Gateway {
   EventLoop& loop() { return loop_; }
   const BfdWatch& bfd_watch() const { return *bfd_watch_; }
   FpmSink* fpm_sink() { return fpm_sink_.get(); }  // null: the FPM is off
+  const fpm::Listener* fpm_listener() const { return fpm_listener_.get(); }
   const config::Gateway& config() const { return config_; }
   const std::string& config_file() const { return config_file_; }
   int64_t started_nanoseconds() const { return started_.count(); }
@@ -64,6 +66,7 @@ class Gateway {
   Status Bring(const config::Gateway& config);
   Status OpenKernel();
   Status AddTunnelsAndRoutes(const config::Gateway& config);
+  Status ListenForZebra();
   void StartTimers();
   void Tell(const GatewayEvent& event);
   KernelListener MakeListener();
@@ -89,6 +92,7 @@ class Gateway {
   std::unique_ptr<KernelLinks> kernel_;
   std::unique_ptr<KernelRoutes> kernel_routes_;
   std::unique_ptr<FpmSink> fpm_sink_;
+  std::unique_ptr<fpm::Listener> fpm_listener_;
   std::shared_ptr<BfdWatch> bfd_watch_;
   std::set<uint32_t> bfd_down_;  // tunnels that BFD speaks against
   std::vector<EventLoop::Handle> timers_;

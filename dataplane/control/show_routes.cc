@@ -259,16 +259,6 @@ control::Groups ShowGroups(Gateway& gateway) {
   return groups;
 }
 
-control::Fpm ShowFpm(Gateway& gateway) {
-  control::Fpm out;
-  out.set_enabled(gateway.config().has_fpm());
-  if (out.enabled()) {
-    out.set_listen(gateway.config().fpm().listen());
-    out.set_acknowledge(gateway.config().fpm().acknowledge());
-  }
-  return out;
-}
-
 control::Neighbors ShowNeighbors(Gateway& gateway) {
   control::Neighbors neighbors;
   for (const NeighborView& view : gateway.model().neighbors.neighbors()) {

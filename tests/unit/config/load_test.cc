@@ -42,7 +42,7 @@ TEST(LoadTest, TheFpmIsOnWhereItsSectionStands) {
     ASSERT_EQ(FormatProblems("f", loaded.problems), "") << section;
     ASSERT_TRUE(loaded.gateway.has_fpm()) << section;
     EXPECT_EQ(loaded.gateway.fpm().listen(), "127.0.0.1:2620");
-    EXPECT_EQ(loaded.gateway.fpm().sweep_seconds(), 5u);
+    EXPECT_EQ(loaded.gateway.fpm().sweep_seconds(), 30u);
     EXPECT_EQ(loaded.gateway.fpm().withdraw_hold_milliseconds(), 250u);
     EXPECT_FALSE(loaded.gateway.fpm().acknowledge());
   }
