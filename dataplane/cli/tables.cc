@@ -26,6 +26,8 @@ std::string ReplyText(const control::Reply& reply, bool detail, const View& view
       return RoutesText(reply.routes(), view);
     case control::Reply::kGroups:
       return GroupsText(reply.groups(), view);
+    case control::Reply::kFpm:
+      return FpmText(reply.fpm(), view);
     case control::Reply::kNeighbors:
       return NeighborsText(reply.neighbors(), view);
     case control::Reply::kCounters:

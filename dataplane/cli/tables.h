@@ -22,6 +22,7 @@ std::string SasText(const control::Sas& sas, const View& view);
 std::string PoliciesText(const control::Policies& policies, const View& view);
 std::string RoutesText(const control::Routes& routes, const View& view);
 std::string GroupsText(const control::Groups& groups, const View& view);
+std::string FpmText(const control::Fpm& fpm, const View& view);
 std::string NeighborsText(const control::Neighbors& neighbors, const View& view);
 std::string LookupText(const control::LookupResult& result, const View& view);
 std::string CountersText(const control::Counters& counters, const View& view);

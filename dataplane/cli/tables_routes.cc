@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "dataplane/cli/tables.h"
@@ -108,6 +109,50 @@ std::string GroupsText(const control::Groups& groups, const View& view) {
     }
   }
   return table.empty() ? "no groups\n" : table.Render(view.style);
+}
+
+std::string FpmText(const control::Fpm& fpm, const View& view) {
+  if (!fpm.enabled()) {
+    return "off: the configuration has no section fpm\n";
+  }
+  Block block;
+  block.Add("listens on", fpm.listen());
+  block.Add("zebra", fpm.connected() ? Cell(fmt::format("connected from {} for {}", fpm.peer(),
+                                                        FormatDuration(fpm.connected_seconds())),
+                                            Color::kGood)
+                                     : Cell("not connected; its routes stay", Color::kBad));
+  block.Add("connections", std::to_string(fpm.connections()));
+  block.Add("routes", view.units.Count(fpm.routes()));
+  block.Add("  stale", {view.units.Count(fpm.stale_routes()),
+                        fpm.stale_routes() == 0 ? Color::kNone : Color::kWarning});
+  block.Add("  parked", {view.units.Count(fpm.parked_routes()),
+                         fpm.parked_routes() == 0 ? Color::kNone : Color::kWarning});
+  block.Add("  held", view.units.Count(fpm.held_withdrawals()));
+  block.Add("next hops",
+            fmt::format("{}, {} groups, {} paths", fpm.next_hops(), fpm.groups(), fpm.paths()));
+  block.Add("received", fmt::format("{} frames, {}", view.units.Count(fpm.frames()),
+                                    view.units.Bytes(fpm.bytes())));
+  for (const control::FpmCount& row : fpm.messages()) {
+    std::string kind = row.kind();
+    std::replace(kind.begin(), kind.end(), '_', ' ');
+    block.Add("  " + kind, view.units.Count(row.count()));
+  }
+  block.Add("  ignored", view.units.Count(fpm.ignored_messages()));
+  block.Add("  malformed", BadCount(fpm.malformed_messages(), view.units));
+  if (fpm.acknowledge()) {
+    block.Add("acknowledged",
+              fmt::format("{} offloaded, {} failed", view.units.Count(fpm.acknowledged_routes()),
+                          view.units.Count(fpm.failed_routes())));
+  }
+  if (!fpm.last_error().empty()) {
+    block.Add("last error", {fmt::format("{} ago: {}", FormatDuration(fpm.last_error_age_seconds()),
+                                         fpm.last_error()),
+                             Color::kWarning});
+  }
+  for (const std::string& problem : fpm.problems()) {
+    block.Add("problem", {problem, Color::kWarning});
+  }
+  return block.Render(view.style);
 }
 
 std::string NeighborsText(const control::Neighbors& neighbors, const View& view) {
