@@ -94,9 +94,7 @@ void RouteReceiver::TakeRoute(const RouteChange& change) {
 
 void RouteReceiver::TakeNextHop(const NextHopChange& change) {
   ++(change.remove ? counters_.next_hops_removed : counters_.next_hops_added);
-  if (change.remove) {
-    Flush();  // routes that have left it leave before it goes
-  }
+  Flush();  // what was announced by the paths of before takes them; then they may change or go
   const NextHopTable::Outcome outcome = next_hops_.Apply(change);
   if (outcome.problem) {
     Complain(*outcome.problem);

@@ -11,6 +11,7 @@ namespace {
 // So far ahead that a table's line has arrived when its turn comes.
 constexpr size_t kPrefetchAhead = 8;
 constexpr size_t kProblemsShown = 20;
+constexpr uint32_t kLargestWeight = 1u << 16;  // what a group takes; nested ones multiply theirs
 
 RouteAction ActionOf(fpm::PathAction action) {
   switch (action) {
@@ -52,7 +53,7 @@ const FpmSink::Entry* FpmSink::Find(fpm::PathId id) const {
 
 std::optional<RouteVia> FpmSink::ViaOf(const fpm::Hop& hop, std::string& problem) const {
   RouteVia via;
-  via.weight = std::max(hop.weight, 1u);
+  via.weight = std::clamp(hop.weight, 1u, kLargestWeight);
   if (hop.interface == 0) {
     if (!hop.gateway) {
       problem = "a next hop has neither interface nor gateway";
