@@ -353,6 +353,8 @@ int penstock_next_event(penstock_client* client, uint32_t timeout_ms, penstock_e
   return 1;
 }
 
+bool penstock_has_events(const penstock_client* client) { return client->client.has_events(); }
+
 int penstock_client_descriptor(const penstock_client* client) {
   return client->client.descriptor();
 }

@@ -197,8 +197,10 @@ penstock_status penstock_flush_policies(penstock_client* client);
 penstock_status penstock_subscribe(penstock_client* client);
 /* Waits at most `timeout_ms` for one event. Returns 1 with it, 0 without, or a penstock_status. */
 int penstock_next_event(penstock_client* client, uint32_t timeout_ms, penstock_event* event);
-/* For poll(2); -1 without a connection. Events that came with an answer are not seen there: call
- * penstock_next_event until it returns 0 before waiting. */
+/* Whether events have come with an answer: the descriptor does not tell of those. */
+bool penstock_has_events(const penstock_client* client);
+/* For poll(2); -1 without a connection. Call penstock_next_event until it returns 0 before waiting.
+ */
 int penstock_client_descriptor(const penstock_client* client);
 
 #ifdef __cplusplus

@@ -12,7 +12,7 @@ test=(clang clang-format shellcheck codespell libclang-rt-dev python3 python3-py
   python3-protobuf python3-cryptography python3-yaml tshark nftables ethtool tcpdump traceroute
   debootstrap debian-archive-keyring e2fsprogs qemu-system-x86
   charon-systemd strongswan-swanctl libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-standard-plugins
-  libstrongswan-extra-plugins frr bird2)
+  libstrongswan-extra-plugins frr bird2 bzip2 xz-utils)
 bench=(linux-perf dpkg-dev xz-utils dpdk-dev)
 
 case "${1:-build}" in

@@ -3,6 +3,7 @@
 # tarball, outside the tree, and prints the path of the program. Keeps it for the next time.
 #   build_secgw.sh [CACHE_DIR]      default: ${XDG_CACHE_HOME:-~/.cache}/penstock/peer
 set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
 
 cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/peer}
 version=$(pkg-config --modversion libdpdk)
@@ -16,27 +17,7 @@ work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# The machine's own package sources, with source packages switched on, in a place of their own: the
-# system's package lists stay as they are.
-mkdir -p lists/partial sources.d
-for file in /etc/apt/sources.list.d/*.sources; do
-  [ -f "$file" ] && sed 's/^Types:.*/Types: deb-src/' "$file" >"sources.d/$(basename "$file")"
-done
-for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-  [ -f "$file" ] && sed -n 's/^deb /deb-src /p' "$file" >"sources.d/$(basename "$file" .list).list"
-done
-apt=(apt-get -q -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources.d"
-  -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
-{
-  "${apt[@]}" update
-  "${apt[@]}" source --download-only --tar-only "dpdk=$version*" ||
-    "${apt[@]}" source --download-only --tar-only dpdk
-} >log 2>&1 || {
-  tail -n 20 log >&2
-  echo "build_secgw.sh: the source package of dpdk cannot be fetched; see above" >&2
-  exit 1
-}
-tarball=$(ls dpdk_*.orig.tar.*)
+tarball=$("$here/../../scripts/source_package.sh" dpdk "$version")
 tar -xf "$tarball" --wildcards '*/examples/ipsec-secgw/*' '*/examples/common/*'
 cd ./*/examples/ipsec-secgw
 # The sample asks ports for checksum offload, which the virtual ports of the comparison lack.
