@@ -284,6 +284,16 @@ TEST(Decapsulation, TellsANewMappingOnceAndOnlyWhenAuthentic) {
   EXPECT_EQ(events[0].address.ToString(), "203.0.113.1");
 }
 
+TEST(Decapsulation, AStragglerFromTheOldMappingIsNoNews) {
+  Sites sites({.udp = true});
+  std::vector<Bytes> outer = sites.Encrypt(std::vector<Bytes>(3, Inner()));
+  PutWord(outer[2], 20, 31234);
+  sites.inbound->udp_source = Be16::FromHost(31234);  // as it was updated to
+  EXPECT_EQ(sites.Decrypt({outer[2]}).size(), 1u);
+  EXPECT_EQ(sites.Decrypt({outer[0], outer[1]}).size(), 2u);
+  EXPECT_TRUE(sites.right.TakeEvents().empty());
+}
+
 TEST(Decapsulation, EndsAtTheHardLimitExactly) {
   Sites sites;
   SaConfig config = sites.LeftToRight(0x1006);

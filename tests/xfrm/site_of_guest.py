@@ -49,7 +49,8 @@ class GuestSite:
 
     def start_charon(self):
         """strongSwan in the guest, with its kernel for ESP; it also opens the kernel's port for ESP in UDP."""
-        self.guest.run("pgrep -x charon-systemd >/dev/null || { setsid charon-systemd >/var/log/charon 2>&1 </dev/null & }\n"
+        self.guest.run("echo 'charon-systemd { interfaces_use = eth0 }' >/etc/strongswan.d/test.conf\n"
+                       "pgrep -x charon-systemd >/dev/null || { setsid charon-systemd >/var/log/charon 2>&1 </dev/null & }\n"
                        "for try in $(seq 300); do test -S /run/charon.vici && exit 0; sleep 0.1; done; exit 1")
 
     def ping_both_ways(self, inner=4, count=3, sizes=(56, 1300), options=()):
