@@ -120,7 +120,7 @@ void RunDecrypt(benchmark::State& state, Engine& engine, const Suite& suite) {
 // What the library needs without the engine's loop: nonce and AAD stand ready.
 void RunBareGcm(benchmark::State& state, IMB_MGR* manager, const Suite& suite) {
   const std::vector<uint8_t> cipher_key(suite.key_length(), 1);
-  const CryptoKeyPtr key = Must(MakeImbKey(manager, suite, cipher_key, {}));
+  const CryptoKeyPtr key = Must(MakeImbKey(manager, suite, cipher_key, {}, false));
   const auto& gcm = static_cast<const ImbGcmKey&>(*key);
   const aes_gcm_enc_dec_t encrypt =
       gcm.kind == kImbGcm128 ? manager->gcm128_enc : manager->gcm256_enc;

@@ -1,4 +1,5 @@
-// AES-GCM goes packet by packet through the library's direct functions, which are fastest for it;
+// AES-GCM goes packet by packet: through our own loops (vaes_gcm.h), or on older processors through
+// the library's direct functions;
 // AES-CBC and NULL with HMAC go in bursts (imb_hmac_batch.h). The few others take their own turn.
 #include "dataplane/crypto/imb_engine.h"
 
@@ -13,6 +14,8 @@
 namespace penstock {
 namespace {
 
+// What our own loops need.
+constexpr uint64_t kWideFeatures = IMB_CPUFLAGS_AVX512 | IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ;
 constexpr size_t kAeadIvLength = 8;
 constexpr size_t kAeadIcvLength = 16;
 constexpr size_t kAeadTextOffset = kEspHeaderLength + kAeadIvLength;
@@ -69,6 +72,8 @@ class ImbEngine final : public Engine {
   template <bool kEncrypt>
   void RunChunk(std::span<Job> jobs);
   template <bool kEncrypt>
+  void RunVaesGcm(Job& job);
+  template <bool kEncrypt>
   void RunGcm(Job& job);
   template <bool kEncrypt>
   void RunOthers(std::span<Job* const> jobs);
@@ -78,6 +83,9 @@ class ImbEngine final : public Engine {
 
   std::unique_ptr<ImbLibrary> library_;
   IMB_MGR* manager_;
+  bool wide_ = false;  // our own loops run here
+  std::array<VaesGcmEncrypt, kImbAesSizes> vaes_gcm_encrypt_;
+  std::array<VaesGcmDecrypt, kImbAesSizes> vaes_gcm_decrypt_;
   std::array<aes_gcm_enc_dec_t, kImbAesSizes> gcm_encrypt_;
   std::array<aes_gcm_enc_dec_t, kImbAesSizes> gcm_decrypt_;
   std::array<aes_gmac_init_t, kImbAesSizes> gmac_init_;
@@ -90,6 +98,8 @@ class ImbEngine final : public Engine {
 ImbEngine::ImbEngine(std::unique_ptr<ImbLibrary> library)
     : library_(std::move(library)), manager_(library_->manager()) {
   const IMB_MGR& m = *manager_;
+  vaes_gcm_encrypt_ = {VaesGcmEncryptFor(10), VaesGcmEncryptFor(12), VaesGcmEncryptFor(14)};
+  vaes_gcm_decrypt_ = {VaesGcmDecryptFor(10), VaesGcmDecryptFor(12), VaesGcmDecryptFor(14)};
   gcm_encrypt_ = {m.gcm128_enc, m.gcm192_enc, m.gcm256_enc};
   gcm_decrypt_ = {m.gcm128_dec, m.gcm192_dec, m.gcm256_dec};
   gmac_init_ = {m.gmac128_init, m.gmac192_init, m.gmac256_init};
@@ -103,7 +113,9 @@ Result<std::unique_ptr<Engine>> ImbEngine::Make(ImbSharing sharing, ImbLoops loo
     return tl::make_unexpected(library.error());
   }
   std::unique_ptr<ImbEngine> engine(new ImbEngine(std::move(*library)));
-  if (Status ready = engine->hmac_.Init(engine->manager_, loops == ImbLoops::kFastest); !ready) {
+  engine->wide_ =
+      loops == ImbLoops::kFastest && (engine->manager_->features & kWideFeatures) == kWideFeatures;
+  if (Status ready = engine->hmac_.Init(engine->manager_, engine->wide_); !ready) {
     return tl::make_unexpected(ready.error());
   }
   return engine;
@@ -114,7 +126,7 @@ Result<CryptoKeyPtr> ImbEngine::MakeKey(const Suite& suite, std::span<const uint
   if (Status lengths = CheckKeyLengths(suite, cipher_key, integrity_key); !lengths) {
     return tl::make_unexpected(lengths.error());
   }
-  return MakeImbKey(manager_, suite, cipher_key, integrity_key);
+  return MakeImbKey(manager_, suite, cipher_key, integrity_key, wide_);
 }
 
 template <bool kEncrypt>
@@ -136,7 +148,9 @@ void ImbEngine::RunChunk(std::span<Job> jobs) {
     __builtin_prefetch(next.esp);
     __builtin_prefetch(next.esp + 64);
     Job& job = jobs[i];
-    if (job.key->kind <= kImbGcm256) [[likely]] {
+    if (job.key->kind <= kImbVaesGcm256) [[likely]] {
+      RunVaesGcm<kEncrypt>(job);
+    } else if (job.key->kind <= kImbGcm256) {
       RunGcm<kEncrypt>(job);
     } else {
       others[other_count++] = &job;
@@ -144,6 +158,19 @@ void ImbEngine::RunChunk(std::span<Job> jobs) {
   }
   if (other_count != 0) {
     RunOthers<kEncrypt>({others.data(), other_count});
+  }
+}
+
+template <bool kEncrypt>
+__attribute__((always_inline)) inline void ImbEngine::RunVaesGcm(Job& job) {
+  const auto& key = static_cast<const ImbVaesGcmKey&>(*job.key);
+  VaesGcmPacket packet{job.esp, job.text_length, 0, job.sequence_high, job.esn};
+  memcpy(&packet.salt, key.salt, sizeof(packet.salt));
+  if constexpr (kEncrypt) {
+    vaes_gcm_encrypt_[key.kind](key.data, packet);
+    job.ok = true;
+  } else {
+    job.ok = vaes_gcm_decrypt_[key.kind](key.data, packet);
   }
 }
 
@@ -165,13 +192,14 @@ __attribute__((always_inline)) inline void ImbEngine::RunGcm(Job& job) {
   uint8_t* text = job.esp + kAeadTextOffset;
   uint8_t* icv = text + job.text_length;
   if constexpr (kEncrypt) {
-    gcm_encrypt_[key.kind](&key.data, &context_, text, text, job.text_length, nonce.bytes, aad,
-                           aad_length, icv, kAeadIcvLength);
+    gcm_encrypt_[key.kind - kImbGcm128](&key.data, &context_, text, text, job.text_length,
+                                        nonce.bytes, aad, aad_length, icv, kAeadIcvLength);
     job.ok = true;
   } else {
     Vector16 computed;
-    gcm_decrypt_[key.kind](&key.data, &context_, text, text, job.text_length, nonce.bytes, aad,
-                           aad_length, computed.bytes, kAeadIcvLength);
+    gcm_decrypt_[key.kind - kImbGcm128](&key.data, &context_, text, text, job.text_length,
+                                        nonce.bytes, aad, aad_length, computed.bytes,
+                                        kAeadIcvLength);
     job.ok = SameIcv(computed.bytes, icv);
   }
 }

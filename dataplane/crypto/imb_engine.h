@@ -8,8 +8,9 @@
 
 namespace penstock {
 
-// Whose loops work: the fastest for this processor, which are ours for AES-CBC and HMAC-SHA1 where
-// there is AVX-512 and VAES; or the library's alone, to compare with and for older processors.
+// Whose loops work: the fastest for this processor, which are ours for AES-GCM, AES-CBC and
+// HMAC-SHA1 where there is AVX-512 with VAES and VPCLMULQDQ; or the library's alone, to compare
+// with and for older processors.
 enum class ImbLoops : uint8_t { kFastest, kLibrary };
 
 // Fails where the library is missing or the processor too old; the error says which.

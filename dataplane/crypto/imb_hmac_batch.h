@@ -23,8 +23,7 @@ class ImbHmacBatch {
  public:
   static constexpr size_t kCapacity = 64;
 
-  // `manager` must outlive the batch. `wide` allows our own loops where the processor has what they
-  // need.
+  // `manager` must outlive the batch. `wide`: our own loops run on this processor.
   Status Init(IMB_MGR* manager, bool wide);
 
   // At most kCapacity jobs between two runs. Sets ok to false; a run sets it to true.

@@ -13,6 +13,26 @@ uint8_t AesSizeIndex(const Suite& suite) {
   return static_cast<uint8_t>((suite.cipher_key_length - 16) / 8);
 }
 
+Result<CryptoKeyPtr> MakeVaesGcmKey(IMB_MGR* manager, const Suite& suite,
+                                    std::span<const uint8_t> cipher_key) {
+  std::unique_ptr<ImbVaesGcmKey> key(new ImbVaesGcmKey);
+  if (key == nullptr) {
+    return NoMemory(suite);
+  }
+  const keyexp_t expand[kImbAesSizes] = {manager->keyexp_128, manager->keyexp_192,
+                                         manager->keyexp_256};
+  constexpr unsigned kRounds[kImbAesSizes] = {10, 12, 14};
+  const uint8_t size = AesSizeIndex(suite);
+  alignas(64) uint8_t decrypt_rounds[sizeof(key->data.round_keys)];
+  expand[size](cipher_key.data(), key->data.round_keys, decrypt_rounds);
+  WipeMemory(decrypt_rounds, sizeof(decrypt_rounds));
+  PrepareVaesGcmKey(key->data, kRounds[size]);
+  key->kind = static_cast<uint8_t>(kImbVaesGcm128 + size);
+  memcpy(key->salt, cipher_key.data() + suite.cipher_key_length, sizeof(key->salt));
+  key->suite = &suite;
+  return CryptoKeyPtr(std::move(key));
+}
+
 Result<CryptoKeyPtr> MakeGcmKey(IMB_MGR* manager, const Suite& suite,
                                 std::span<const uint8_t> cipher_key) {
   std::unique_ptr<ImbGcmKey> key(new ImbGcmKey);
@@ -91,9 +111,11 @@ Result<CryptoKeyPtr> MakeHmacKey(IMB_MGR* manager, const Suite& suite,
 
 Result<CryptoKeyPtr> MakeImbKey(IMB_MGR* manager, const Suite& suite,
                                 std::span<const uint8_t> cipher_key,
-                                std::span<const uint8_t> integrity_key) {
+                                std::span<const uint8_t> integrity_key, bool wide) {
   switch (suite.cipher) {
     case Cipher::kAesGcm:
+      return wide ? MakeVaesGcmKey(manager, suite, cipher_key)
+                  : MakeGcmKey(manager, suite, cipher_key);
     case Cipher::kAesGmac:
       return MakeGcmKey(manager, suite, cipher_key);
     case Cipher::kChaCha20Poly1305:

@@ -6,12 +6,16 @@
 #include <cstdint>
 
 #include "dataplane/crypto/crypto_util.h"
+#include "dataplane/crypto/vaes_gcm.h"
 
 namespace penstock {
 
-// CryptoKey::kind. The GCM kinds come first and index the tables of functions.
+// CryptoKey::kind. Each three GCM kinds stand in the order of the tables of functions.
 enum ImbKind : uint8_t {
-  kImbGcm128,
+  kImbVaesGcm128,  // our own loops
+  kImbVaesGcm192,
+  kImbVaesGcm256,
+  kImbGcm128,  // the library's
   kImbGcm192,
   kImbGcm256,
   kImbGmac128,
@@ -23,7 +27,11 @@ enum ImbKind : uint8_t {
 inline constexpr uint8_t kImbAesSizes = 3;  // 128, 192, 256
 inline constexpr uint8_t kImbHashes = 4;    // SHA-1, SHA2-256, -384, -512
 
-// For GCM and GMAC.
+struct ImbVaesGcmKey final : SecretCryptoKey {
+  VaesGcmKey data;
+};
+
+// For GMAC, and for GCM by the library.
 struct ImbGcmKey final : SecretCryptoKey {
   alignas(64) gcm_key_data data;
 };
@@ -44,9 +52,9 @@ struct ImbHmacKey final : SecretCryptoKey {
   alignas(64) uint8_t decrypt_rounds[15 * 16];
 };
 
-// Expands a key; lengths must have been checked.
+// Expands a key; lengths must have been checked. `wide`: for our own loops where there are any.
 Result<CryptoKeyPtr> MakeImbKey(IMB_MGR* manager, const Suite& suite,
                                 std::span<const uint8_t> cipher_key,
-                                std::span<const uint8_t> integrity_key);
+                                std::span<const uint8_t> integrity_key, bool wide);
 
 }  // namespace penstock
