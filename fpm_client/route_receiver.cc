@@ -75,7 +75,7 @@ void RouteReceiver::TakeRoute(const RouteChange& change) {
     return;
   }
   if (!parked_.empty()) {
-    parked_.erase(change.prefix);
+    DropParked(change.prefix);
   }
   if (change.withdraw) {
     ++counters_.routes_withdrawn;
@@ -133,7 +133,20 @@ void RouteReceiver::Park(const RouteChange& change) {
   }
   held_now_.erase(change.prefix);  // the route of before forwards until this one can
   parked_[change.prefix] = {change.next_hop_id, change.protocol};
-  parked_by_next_hop_[change.next_hop_id].push_back(change.prefix);
+  parked_by_next_hop_[change.next_hop_id].insert(change.prefix);
+}
+
+void RouteReceiver::DropParked(const Prefix& prefix) {
+  const auto parked = parked_.find(prefix);
+  if (parked == parked_.end()) {
+    return;
+  }
+  const auto waiting = parked_by_next_hop_.find(parked->second.next_hop_id);
+  waiting->second.erase(prefix);
+  if (waiting->second.empty()) {
+    parked_by_next_hop_.erase(waiting);
+  }
+  parked_.erase(parked);
 }
 
 void RouteReceiver::Unpark(uint32_t next_hop_id) {
@@ -141,13 +154,10 @@ void RouteReceiver::Unpark(uint32_t next_hop_id) {
   if (found == parked_by_next_hop_.end()) {
     return;
   }
-  const std::vector<Prefix> prefixes = std::move(found->second);
+  const std::unordered_set<Prefix> prefixes = std::move(found->second);
   parked_by_next_hop_.erase(found);
   for (const Prefix& prefix : prefixes) {
     const auto parked = parked_.find(prefix);
-    if (parked == parked_.end() || parked->second.next_hop_id != next_hop_id) {
-      continue;  // has changed meanwhile
-    }
     if (const std::optional<PathId> path = next_hops_.PathOf(next_hop_id)) {
       Announce(prefix, *path, parked->second.protocol);
     }
@@ -169,7 +179,7 @@ void RouteReceiver::Flush() {
   }
   if (hold_.count() == 0) {
     ReleaseHeld(Nanoseconds::max());
-  } else if (held_now_.size() > kMostHeld) {
+  } else if (held_.size() > kMostHeld) {
     // The oldest go early; memory is what bounds the hold.
     ReleaseHeld(held_[held_.size() - kMostHeld].until);
   }

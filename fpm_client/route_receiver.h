@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "dataplane/base/clock.h"
@@ -62,6 +63,7 @@ class RouteReceiver {
   void Announce(const Prefix& prefix, PathId path, uint8_t protocol);
   void Withdraw(const Prefix& prefix);
   void Park(const RouteChange& change);
+  void DropParked(const Prefix& prefix);
   void Unpark(uint32_t next_hop_id);
   void Flush();
   void ReleaseHeld(Nanoseconds now);
@@ -86,7 +88,7 @@ class RouteReceiver {
   uint64_t held_sequence_ = 0;
   EventLoop::Handle release_;
   std::unordered_map<Prefix, Parked> parked_;
-  std::unordered_map<uint32_t, std::vector<Prefix>> parked_by_next_hop_;
+  std::unordered_map<uint32_t, std::unordered_set<Prefix>> parked_by_next_hop_;  // the same routes
 };
 
 }  // namespace penstock::fpm
