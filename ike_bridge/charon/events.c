@@ -2,8 +2,12 @@
 
 #include <daemon.h>
 #include <library.h>
+#include <processing/jobs/delete_child_sa_job.h>
 
 #include "ike_bridge/charon/conversions.h"
+
+/* Time for an IKEv1 peer to answer, with retransmissions, before the lost SA is closed. */
+enum { kSecondsToRenegotiate = 10 };
 
 struct event_list {
   linked_list_t *events; /* penstock_event */
@@ -93,6 +97,20 @@ static bool HasLostInbound(event_list *this, uint32_t reqid) {
   return found;
 }
 
+/* A hard expire makes charon negotiate a new child SA in IKEv2 only. In IKEv1 the soft one does,
+ * and leaves the old one for its hard limit, which the gateway will not tell any more. */
+static void TellLostSa(const installed_sa *sa) {
+  TellExpire(&sa->id, !sa->ikev1);
+  if (sa->ikev1) {
+    host_t *destination = HostOf(&sa->id.destination, 0);
+    job_t *job =
+        (job_t *)delete_child_sa_job_create(PROTO_ESP, htonl(sa->id.spi), destination, TRUE);
+
+    lib->scheduler->schedule_job(lib->scheduler, job, kSecondsToRenegotiate);
+    DESTROY_IF(destination);
+  }
+}
+
 /* Charon names a child SA by either of its SPIs: one expire for both directions is enough. */
 static void TellLost(event_list *this) {
   enumerator_t *enumerator = this->lost->create_enumerator(this->lost);
@@ -100,7 +118,7 @@ static void TellLost(event_list *this) {
 
   while (enumerator->enumerate(enumerator, &sa)) {
     if (sa->inbound || !HasLostInbound(this, sa->reqid)) {
-      TellExpire(&sa->id, TRUE);
+      TellLostSa(sa);
     }
   }
   enumerator->destroy(enumerator);

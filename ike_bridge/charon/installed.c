@@ -44,10 +44,10 @@ installed_sa *InstalledFindSa(installed *this, const penstock_sa_id *id) {
   return found;
 }
 
-void InstalledAddSa(installed *this, const penstock_sa_id *id, uint32_t reqid, bool inbound) {
-  installed_sa *entry;
+void InstalledAddSa(installed *this, const installed_sa *sa) {
+  installed_sa *entry = malloc_thing(installed_sa);
 
-  INIT(entry, .id = *id, .reqid = reqid, .inbound = inbound, );
+  *entry = *sa;
   this->sas->insert_first(this->sas, entry);
 }
 

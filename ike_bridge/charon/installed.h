@@ -10,6 +10,7 @@ typedef struct installed_sa {
   penstock_sa_id id;
   uint32_t reqid;
   bool inbound;
+  bool ikev1;
 } installed_sa;
 
 typedef struct installed {
@@ -20,7 +21,7 @@ typedef struct installed {
 installed *InstalledCreate(void);
 void InstalledDestroy(installed *this);
 
-void InstalledAddSa(installed *this, const penstock_sa_id *id, uint32_t reqid, bool inbound);
+void InstalledAddSa(installed *this, const installed_sa *sa);
 void InstalledMoveSa(installed *this, const penstock_moved_sa *moved);
 void InstalledRemoveSa(installed *this, const penstock_sa_id *id);
 void InstalledRemoveSas(installed *this);

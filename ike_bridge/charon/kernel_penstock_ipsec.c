@@ -41,6 +41,12 @@ METHOD(kernel_ipsec_t, get_cpi, status_t, kernel_penstock_ipsec *this, host_t *s
   return NOT_SUPPORTED;
 }
 
+static bool IsIkev1(void) {
+  ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
+
+  return ike_sa && ike_sa->get_version(ike_sa) == IKEV1;
+}
+
 METHOD(kernel_ipsec_t, add_sa, status_t, kernel_penstock_ipsec *this, kernel_ipsec_sa_id_t *id,
        kernel_ipsec_add_sa_t *data) {
   gateway_call call = {.what = data->inbound ? "adding an inbound SA" : "adding an outbound SA",
@@ -61,7 +67,10 @@ METHOD(kernel_ipsec_t, add_sa, status_t, kernel_penstock_ipsec *this, kernel_ips
       DBG1(DBG_KNL, "%s failed: %s", call.what, penstock_client_error(call.client));
     }
     if (call.status == PENSTOCK_OK) {
-      InstalledAddSa(call.installed, &sa.id, data->reqid, data->inbound);
+      InstalledAddSa(
+          call.installed,
+          &(installed_sa){
+              .id = sa.id, .reqid = data->reqid, .inbound = data->inbound, .ikev1 = IsIkev1()});
     }
   }
   FreeSelectors(&sa);
