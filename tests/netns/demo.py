@@ -1,14 +1,10 @@
 """The demo: two gateways, a host behind each, AES-GCM-256 in both directions, ping and iperf3."""
 
-import os
-import pathlib
-import shutil
-import signal
 import sys
 import time
 
+from kept import take_down
 from lab import Lab, SaPair, build_folder
-from shell import run
 from traffic import iperf, ping
 
 PREFIX = "penstock-demo-"
@@ -20,25 +16,6 @@ def step(text):
 
 
 step.start = time.monotonic()
-
-
-def stop_old():
-    """Takes down what an earlier `--keep` left; says whether there was anything."""
-    left = [name for name in run("ip", "netns", "list").split() if name.startswith(PREFIX)]
-    folders = set()
-    for name in left:
-        for pid in run("ip", "netns", "pids", name, check=False).split():
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
-            folders |= {pathlib.Path(word).parents[1] for word in words if "penstock-lab-" in word}
-            os.kill(int(pid), signal.SIGTERM)
-    time.sleep(0.5 if left else 0)
-    for name in left:
-        for pid in run("ip", "netns", "pids", name, check=False).split():
-            os.kill(int(pid), signal.SIGKILL)
-        run("ip", "netns", "del", name)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    return bool(left)
 
 
 def hint(left, right):
@@ -59,7 +36,7 @@ Take it down: scripts/demo --stop""")
 
 def main():
     """Runs the demo; with --keep it stays, with --stop an earlier one goes."""
-    if stop_old() and "--stop" in sys.argv:
+    if take_down(PREFIX) and "--stop" in sys.argv:
         print("the demo is taken down")
         return
     if "--stop" in sys.argv:

@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import json
 import pathlib
+import resource
 import selectors
 import socket
 import struct
@@ -155,6 +156,8 @@ class _End:
         self.received = ([], [])
         self.duplicates = [0, 0]
         self.selector = selectors.DefaultSelector()
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two sockets a flow
         self.sockets = ([], [])
         for side in (0, 1):
             _enter(plan["spaces"][side])

@@ -39,12 +39,18 @@ class Frr:
                 self._output)
         lab.peers.append(self)
 
-    def start(self, daemon=None):
-        """Starts all daemons, or one."""
+    def start(self, daemon=None, wait_fpm=False):
+        """Starts all daemons, or one. With `wait_fpm` no other starts before zebra feeds the gateway: else bgpd may announce
+        a route that the gateway has not yet.
+        """
         if daemon is None:
             self._make_folders()
             for each in self._processes:
                 self.start(each)
+                if wait_fpm and each == "zebra":
+                    port = self.fpm.rsplit(":", 1)[1]
+                    wait_for(lambda: self.namespace.run("ss", "-Htn", "state", "established", "dport", "=", f":{port}"),
+                             f"zebra of {self.name} to feed {self.fpm}", 60)
             return self
         self.file.write_text(self._whole_config())
         process = self._processes[daemon]
@@ -61,7 +67,7 @@ class Frr:
 
     def _whole_config(self):
         lines = ["frr defaults traditional", f"hostname {self.name}", self.config]
-        if self.fpm:
+        if self.fpm:  # without this line zebra does not connect, and with it after 3 s
             address, port = self.fpm.rsplit(":", 1)
             lines.append(f"fpm address {address} port {port}")
         return "\n".join(lines) + "\n"
@@ -140,15 +146,16 @@ class Frr:
         return found
 
     def wait_route(self, prefix, next_hops=1, timeout=60):
-        """Waits until a route is selected with so many active next hops, and returns its JSON."""
+        """Waits until a route is selected with so many active next hops, as resolved, and returns its JSON."""
         def ready():
             route = self.routes("ipv6" if ":" in prefix else "ip").get(prefix)
-            active = [hop for hop in route.get("nexthops", []) if hop.get("active")] if route else []
+            active = [hop for hop in route.get("nexthops", []) if hop.get("active") and not hop.get("recursive")] if route else []
             return route if len(active) == next_hops else None
 
         return wait_for(ready, f"{prefix} with {next_hops} next hops at {self.name}", timeout, every=0.1)
 
     def log(self):
-        """All that the daemons have logged and printed."""
-        return "".join(file.read_text(encoding="utf-8", errors="replace")
-                       for file in (self._output, self.log_file) if file.exists())
+        """All that the daemons have logged and printed, but for each one's complaints of the others' commands."""
+        lines = [line for file in (self._output, self.log_file) if file.exists()
+                 for line in file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)]
+        return "".join(line for line in lines if "No such command on config line" not in line)
