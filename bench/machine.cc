@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -33,7 +34,7 @@ std::string ValueOf(const std::string& path, const std::string& key) {
     if (line.starts_with(key)) {
       const size_t colon = line.find(':');
       const size_t value =
-          colon == std::string::npos ? colon : line.find_first_not_of(' ', colon + 1);
+          colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
       return value == std::string::npos ? "" : line.substr(value);
     }
   }
@@ -74,6 +75,14 @@ std::vector<std::pair<std::string, std::string>> DescribeMachine(const Engine& e
       {"openssl", OpenSSL_version(OPENSSL_VERSION)},
       {"march", PENSTOCK_MARCH},
   };
+}
+
+uint64_t ResidentBytes() {
+  uint64_t kibibytes = 0;
+  for (const char* key : {"VmRSS:", "HugetlbPages:"}) {
+    kibibytes += std::strtoull(ValueOf("/proc/self/status", key).c_str(), nullptr, 10);
+  }
+  return kibibytes << 10;
 }
 
 }  // namespace penstock

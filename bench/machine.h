@@ -1,6 +1,7 @@
 // What a measurement was taken on: figures of different machines cannot be compared.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,5 +12,8 @@ namespace penstock {
 
 // Names and values in a fixed order. After InitEal.
 std::vector<std::pair<std::string, std::string>> DescribeMachine(const Engine& engine);
+
+// What this process has in memory, huge pages too.
+uint64_t ResidentBytes();
 
 }  // namespace penstock

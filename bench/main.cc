@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "bench/idle_run.h"
 #include "bench/machine.h"
 #include "bench/memory_run.h"
 #include "bench/options.h"
@@ -96,6 +97,17 @@ Status WriteJson(const std::string& path, const std::string& json) {
   return file ? Status{} : Fail(Errc::kPermission, "{}: not written", path);
 }
 
+Status RunIdle(const BenchOptions& options, const MachineFacts& machine, rte_mempool* pool) {
+  const Result<IdleCost> cost = MeasureIdle(options, pool);
+  if (!cost) {
+    return tl::unexpected<Error>(cost.error());
+  }
+  if (options.json != "-") {
+    std::fputs(TextOf(*cost).c_str(), stdout);
+  }
+  return options.json.empty() ? Status{} : WriteJson(options.json, JsonOf(machine, options, *cost));
+}
+
 Status Run(int argc, char** argv) {
   const Result<BenchOptions> options = ParseBenchOptions(argc, argv);
   if (!options) {
@@ -118,6 +130,9 @@ Status Run(int argc, char** argv) {
                           options->frames.front(), *pool, options->write_input);
   }
   const MachineFacts machine = DescribeMachine(**engine);
+  if (options->idle) {
+    return RunIdle(*options, machine, *pool);
+  }
   const Result<std::vector<Measurement>> measurements = MeasureAll(*options, *pool);
   if (!measurements) {
     return tl::unexpected<Error>(measurements.error());

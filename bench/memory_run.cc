@@ -5,109 +5,19 @@
 #include <algorithm>
 #include <atomic>
 #include <latch>
+#include <random>
+#include <ranges>
 
+#include "bench/machine.h"
+#include "bench/passage.h"
+#include "bench/rate_search.h"
+#include "bench/rekey.h"
 #include "dataplane/runtime/eal.h"
 
 namespace penstock {
 namespace {
 
 constexpr double kWarmUpShare = 0.2;
-
-// An input queue over an array of packets.
-struct Feed {
-  Packet** packets = nullptr;
-  unsigned count = 0;
-  unsigned next = 0;
-  unsigned burst = 0;
-
-  static uint16_t Receive(void* context, uint16_t, uint16_t, Packet** packets, uint16_t count) {
-    auto& feed = *static_cast<Feed*>(context);
-    const unsigned taken = std::min({unsigned{count}, feed.burst, feed.count - feed.next});
-    std::copy_n(feed.packets + feed.next, taken, packets);
-    feed.next += taken;
-    return static_cast<uint16_t>(taken);
-  }
-};
-
-// An output queue that keeps the packets.
-struct Sink {
-  std::vector<Packet*> packets;
-  unsigned count = 0;
-
-  static uint16_t Send(void* context, uint16_t, uint16_t, Packet** packets, uint16_t count) {
-    auto& sink = *static_cast<Sink*>(context);
-    std::copy_n(packets, count, sink.packets.data() + sink.count);
-    sink.count += count;
-    return count;
-  }
-};
-
-// One gateway's share of a batch, run by the appliance's own worker loop.
-class Passage {
- public:
-  Passage(Site& site, unsigned worker, unsigned batch, unsigned burst)
-      : epoch_(site.tables().epoch),
-        worker_(site.worker(worker)),
-        pipeline_(site.pipeline(worker)) {
-    feed_.burst = burst;
-    sink_.packets.resize(batch);
-    worker_.inputs[0] = {.receive = Feed::Receive, .context = &feed_, .index = kInputPort};
-    worker_.input_count = 1;
-    OutputQueue& output = worker_.outputs[kOutputPort];
-    output.send = Sink::Send;
-    output.context = &sink_;
-    output.up = true;
-  }
-
-  // Takes all packets through; TSC cycles from the first poll to the end of the last. The packets
-  // that came out are in `packets` afterwards.
-  uint64_t Run(std::vector<Packet*>& packets) {
-    for (unsigned stage = 0; stage < kStageCount; ++stage) {
-      stages_before_[stage] = worker_.counters.stages[stage].cycles.Read();
-    }
-    feed_.packets = packets.data();
-    feed_.count = static_cast<unsigned>(packets.size());
-    feed_.next = 0;
-    sink_.count = 0;
-    start_ = 0;
-    stop_.store(false, std::memory_order_relaxed);
-    RunWorkerLoop(worker_, epoch_, {.polling = Polling::kBusy}, stop_, -1, Poll, this);
-    std::swap(packets, sink_.packets);
-    packets.resize(sink_.count);
-    sink_.packets.resize(packets.capacity());
-    return end_ - start_;
-  }
-
-  // Cycles of a stage in the last run; 0 unless they are being counted.
-  uint64_t StageCycles(unsigned stage) const {
-    return worker_.counters.stages[stage].cycles.Read() - stages_before_[stage];
-  }
-  WorkerContext& worker() { return worker_; }
-
- private:
-  static unsigned Poll(void* passage) {
-    auto& self = *static_cast<Passage*>(passage);
-    if (self.start_ == 0) {
-      self.start_ = rte_rdtsc();
-    }
-    const unsigned handled = self.pipeline_.Poll();
-    if (self.feed_.next == self.feed_.count) {
-      self.end_ = rte_rdtsc();
-      self.stop_.store(true, std::memory_order_relaxed);
-    }
-    return handled;
-  }
-
-  Epoch& epoch_;
-  WorkerContext& worker_;
-  Pipeline& pipeline_;
-  Feed feed_;
-  Sink sink_;
-  uint64_t start_ = 0;
-  uint64_t end_ = 0;
-  uint64_t stages_before_[kStageCount] = {};
-  std::atomic<bool> stop_{false};
-};
 
 struct Gateways {
   std::unique_ptr<Site> encrypts;
@@ -123,12 +33,16 @@ struct WorkerRun {
   rte_mempool* pool;
   unsigned worker;
   bool measure_stages;
+  double seconds;
+  double rate = 0;  // packets that arrive each second; 0: they are always there
 
   std::vector<double> samples = {};  // cycles per packet of each batch
   std::vector<double> stage_samples[kStageCount] = {};
   uint64_t packets = 0;
   std::string failure = {};
+  std::optional<Pace> pace = {};
   std::latch* finished = nullptr;
+  std::atomic<uint64_t>* batches = nullptr;  // that were finished
 
   static int Main(void* run) {
     auto& self = *static_cast<WorkerRun*>(run);
@@ -154,28 +68,37 @@ struct WorkerRun {
     if (gateways->decrypts != nullptr) {
       decrypts.emplace(*gateways->decrypts, worker, options->batch, options->burst);
     }
-    const auto length =
-        static_cast<uint64_t>(options->seconds * static_cast<double>(rte_get_tsc_hz()));
+    const auto length = static_cast<uint64_t>(seconds * static_cast<double>(rte_get_tsc_hz()));
     const uint64_t start = rte_rdtsc();
     const auto warm = start + static_cast<uint64_t>(kWarmUpShare * static_cast<double>(length));
     uint64_t series = worker * 7919;
+    std::vector<Packet*> aside;
+    std::mt19937 random(worker + 1);
     do {
       for (Packet* packet : batch) {
         traffic->Restore(packet, series++);
       }
       const bool counted = rte_rdtsc() >= warm;
       SwitchStages(encrypts, decrypts, counted && measure_stages);
+      if (counted && rate > 0 && !pace) {
+        pace.emplace(rate);
+        (mode == BenchMode::kDecap ? *decrypts : encrypts).SetPace(&*pace);
+      }
       uint64_t cycles = encrypts.Run(batch);
       if (mode == BenchMode::kDecap) {
         cycles = 0;
       }
       if (decrypts && batch.size() == options->batch) {
+        Disturb(batch, aside, random);
         cycles += decrypts->Run(batch);
       }
+      batch.insert(batch.end(), aside.begin(), aside.end());
+      aside.clear();
       if (batch.size() != options->batch) {
         failure = "packets were lost";
         return;
       }
+      batches->fetch_add(1, std::memory_order_release);
       if (counted && measure_stages) {
         SampleStages(encrypts, decrypts);
       }
@@ -184,6 +107,27 @@ struct WorkerRun {
         packets += options->batch;
       }
     } while (rte_rdtsc() - start < length);
+  }
+
+  // What a network does to ESP packets: some are lost, neighbours change places.
+  void Disturb(std::vector<Packet*>& batch, std::vector<Packet*>& aside,
+               std::mt19937& random) const {
+    if (options->lose > 0) {
+      std::bernoulli_distribution loses(options->lose);
+      std::erase_if(batch, [&](Packet* packet) {
+        const bool lost = loses(random);
+        if (lost) {
+          aside.push_back(packet);
+        }
+        return lost;
+      });
+    }
+    const auto block = static_cast<ptrdiff_t>(options->reorder);
+    for (auto from = batch.begin(); block != 0 && from != batch.end();) {
+      const auto to = from + std::min(block, batch.end() - from);
+      std::shuffle(from, to, random);
+      from = to;
+    }
   }
 
   void SampleStages(const Passage& encrypts, const std::optional<Passage>& decrypts) {
@@ -218,20 +162,44 @@ Result<Gateways> MakeGateways(BenchMode mode, const BenchOptions& options, const
   return gateways;
 }
 
-// Runs all workers at the same time and joins them.
-Result<std::vector<WorkerRun>> RunWorkers(const WorkerRun& pattern) {
+Status ReplaceSas(const WorkerRun& pattern, const std::vector<std::atomic<uint64_t>>& batches,
+                  const std::latch& finished, double& per_second) {
+  RekeyStorm storm(*pattern.gateways->encrypts, pattern.gateways->decrypts.get(),
+                   pattern.options->rekeys, [&batches] {
+                     const auto read = [](const auto& count) { return count.load(); };
+                     return RekeyStorm::Progress{
+                         std::ranges::min(batches | std::views::transform(read)),
+                         std::ranges::max(batches | std::views::transform(read))};
+                   });
+  const Status status = storm.Run([&finished] { return finished.try_wait(); });
+  per_second = storm.per_second();
+  return status;
+}
+
+// Runs all workers at the same time and joins them; SAs are replaced meanwhile if `rekeys` is
+// given.
+Result<std::vector<WorkerRun>> RunWorkers(const WorkerRun& pattern, double* rekeys = nullptr) {
   std::vector<WorkerRun> runs(pattern.options->workers, pattern);
   std::latch finished(static_cast<ptrdiff_t>(runs.size()));
+  std::vector<std::atomic<uint64_t>> batches(runs.size());
   for (unsigned i = 0; i < runs.size(); ++i) {
     runs[i].worker = i;
     runs[i].finished = &finished;
+    runs[i].batches = &batches[i];
     if (Status status = LaunchWorker(i, WorkerRun::Main, &runs[i]); !status) {
       return tl::unexpected<Error>(status.error());
     }
   }
+  Status replaced;
+  if (rekeys != nullptr) {
+    replaced = ReplaceSas(pattern, batches, finished, *rekeys);
+  }
   finished.wait();  // asleep: DPDK's own way to wait spins, next to the worker that is measured
   for (unsigned i = 0; i < runs.size(); ++i) {
     WaitWorker(i);
+  }
+  if (!replaced) {
+    return tl::unexpected<Error>(replaced.error());
   }
   for (const WorkerRun& run : runs) {
     if (!run.failure.empty()) {
@@ -266,6 +234,72 @@ Status MeasureStages(WorkerRun pattern, std::vector<StageCost>& costs) {
   return {};
 }
 
+// A trial of the search: the share of packets that the workers' rings lost.
+struct Offered {
+  double loss = 1;
+  Histogram latency;
+};
+
+Result<Offered> Offer(WorkerRun pattern, double rate, double seconds) {
+  pattern.rate = rate / pattern.options->workers;
+  pattern.seconds = seconds / (1 - kWarmUpShare);
+  const Result<std::vector<WorkerRun>> runs = RunWorkers(pattern);
+  if (!runs) {
+    return tl::unexpected<Error>(runs.error());
+  }
+  Offered offered;
+  uint64_t taken = 0;
+  uint64_t lost = 0;
+  for (const WorkerRun& run : *runs) {
+    if (run.pace) {
+      taken += run.pace->taken();
+      lost += run.pace->lost();
+      offered.latency.Add(run.pace->latency());
+    }
+  }
+  if (taken != 0) {
+    offered.loss = static_cast<double>(lost) / static_cast<double>(taken + lost);
+  }
+  return offered;
+}
+
+SearchResult::Latency LatencyOf(double load, const Histogram& cycles) {
+  const double scale = 1e6 / static_cast<double>(rte_get_tsc_hz());
+  const auto at = [&](double share) { return static_cast<double>(cycles.Quantile(share)) * scale; };
+  return {load,     at(0.5),   at(0.9),
+          at(0.99), at(0.999), static_cast<double>(cycles.largest()) * scale};
+}
+
+Result<SearchResult> Search(const WorkerRun& pattern, double highest) {
+  SearchResult found;
+  Status status;
+  const RateTrial trial = [&](double rate, double seconds) {
+    Result<Offered> offered = Offer(pattern, rate, seconds);
+    if (!offered) {
+      status = tl::unexpected<Error>(offered.error());
+      return 1.0;
+    }
+    return offered->loss;
+  };
+  const double seconds = pattern.options->seconds / 4;
+  found.ndr = SearchRate(highest, {.loss = 0, .seconds = seconds}, trial);
+  found.pdr = SearchRate(highest, {.loss = pattern.options->tolerance, .seconds = seconds}, trial);
+  for (const double load : {0.1, 0.5, 0.9}) {
+    if (found.pdr == 0 || !status) {
+      break;
+    }
+    const Result<Offered> offered = Offer(pattern, found.pdr * load, seconds);
+    if (!offered) {
+      return tl::unexpected<Error>(offered.error());
+    }
+    found.latencies.push_back(LatencyOf(load, offered->latency));
+  }
+  if (!status) {
+    return tl::unexpected<Error>(status.error());
+  }
+  return found;
+}
+
 void Summarize(std::vector<WorkerRun>& runs, Measurement& measurement) {
   const auto workers = static_cast<double>(runs.size());
   for (WorkerRun& run : runs) {
@@ -292,12 +326,15 @@ double Quantile(std::vector<double>& samples, double share) {
 
 Result<Measurement> MeasureInMemory(BenchMode mode, const BenchOptions& options, const Suite& suite,
                                     unsigned frame, rte_mempool* pool) {
+  const uint64_t bytes_before = ResidentBytes();
   Result<Gateways> gateways = MakeGateways(mode, options, suite, frame);
   if (!gateways) {
     return tl::unexpected<Error>(gateways.error());
   }
-  const Traffic traffic(options, frame);
   Measurement measurement;
+  const uint64_t bytes_after = ResidentBytes();
+  measurement.site_bytes = bytes_after > bytes_before ? bytes_after - bytes_before : 0;
+  const Traffic traffic(options, frame);
   measurement.mode = mode;
   measurement.suite = &suite;
   measurement.frame = frame;
@@ -308,12 +345,21 @@ Result<Measurement> MeasureInMemory(BenchMode mode, const BenchOptions& options,
                              .pool = pool,
                              .worker = 0,
                              .measure_stages = false,
+                             .seconds = options.seconds,
                              .failure = {}};
-  Result<std::vector<WorkerRun>> runs = RunWorkers(pattern);
+  Result<std::vector<WorkerRun>> runs =
+      RunWorkers(pattern, options.rekeys > 0 ? &measurement.rekeys_per_second : nullptr);
   if (!runs) {
     return tl::unexpected<Error>(runs.error());
   }
   Summarize(*runs, measurement);
+  if (options.search) {
+    Result<SearchResult> search = Search(pattern, 1.2 * measurement.packets_per_second);
+    if (!search) {
+      return tl::unexpected<Error>(search.error());
+    }
+    measurement.search = std::move(*search);
+  }
   if (options.stages) {
     if (Status status = MeasureStages(pattern, measurement.stages); !status) {
       return tl::unexpected<Error>(status.error());

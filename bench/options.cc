@@ -37,7 +37,8 @@ void Declare(CLI::App& app, BenchOptions& options, Texts& texts) {
   app.add_option("--suite", texts.suites, "cipher suites, or all")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--frame", options.frames, "bytes of the clear Ethernet frames, without FCS")
+  app.add_option("--frame,--txpkts", options.frames,
+                 "bytes of the clear Ethernet frames, without FCS")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--sas,--tunnels", options.sas, "tunnels, each with a pair of SAs")
@@ -46,7 +47,7 @@ void Declare(CLI::App& app, BenchOptions& options, Texts& texts) {
   app.add_option("--flows", options.flows, "flows")->capture_default_str();
   app.add_option("--ecmp", options.ecmp, "tunnels that each route spreads over")
       ->capture_default_str();
-  app.add_option("--workers", options.workers, "worker cores")->capture_default_str();
+  app.add_option("--workers,--nb-cores", options.workers, "worker cores")->capture_default_str();
   app.add_option("--cpus", options.cpus, "the workers' CPUs (default: the last ones)")
       ->delimiter(',');
   app.add_option("--replay-window", options.replay_window, "packets, 0: off")
@@ -61,6 +62,16 @@ void Declare(CLI::App& app, BenchOptions& options, Texts& texts) {
   app.add_option("--batch", options.batch, "packets in flight (in memory)")->capture_default_str();
   app.add_option("--seconds", options.seconds, "time of each measurement")->capture_default_str();
   app.add_flag("--no-stages", texts.no_stages, "leave out the pass that measures stages");
+  app.add_option("--rekey", options.rekeys, "SAs replaced a second while workers forward")
+      ->capture_default_str();
+  app.add_option("--lose", options.lose, "share of ESP packets lost before decapsulation")
+      ->capture_default_str();
+  app.add_option("--reorder", options.reorder, "shuffle ESP packets in blocks of so many")
+      ->capture_default_str();
+  app.add_flag("--search", options.search, "find the rates NDR and PDR, and latencies");
+  app.add_option("--loss-tolerance", options.tolerance, "share of packets that PDR may lose")
+      ->capture_default_str();
+  app.add_flag("--idle", options.idle, "measure only what an idle worker costs");
   app.add_flag("--ports", options.ports, "through DPDK ports: net_pcap in, net_null out");
   app.add_option("--input", options.input, "pcap file for --ports")->check(CLI::ExistingFile);
   app.add_option("--write-input", options.write_input, "write such a file and measure nothing");
@@ -143,6 +154,43 @@ Status CheckRanges(const BenchOptions& options) {
   return {};
 }
 
+Status CheckShare(const char* name, double value) {
+  if (value >= 0 && value < 1) {
+    return {};
+  }
+  return Fail(Errc::kInvalidArgument, "{} {}: expected a share from 0 to below 1", name, value);
+}
+
+// What only packets in memory can be made to meet.
+Status CheckMemoryOnly(const BenchOptions& options) {
+  const auto wants = [&](BenchMode mode) { return std::ranges::count(options.modes, mode) != 0; };
+  const bool disturbed = options.lose > 0 || options.reorder != 0;
+  if (options.ports && (options.search || options.rekeys > 0 || disturbed || options.idle)) {
+    return Fail(Errc::kInvalidArgument,
+                "--search, --rekey, --lose, --reorder and --idle work in memory only; leave out "
+                "--ports");
+  }
+  if (disturbed && wants(BenchMode::kEncap)) {
+    return Fail(Errc::kInvalidArgument,
+                "--lose and --reorder are done to ESP packets before decapsulation: add "
+                "--forward-mode esp-decap or esp-both");
+  }
+  if (options.search && wants(BenchMode::kBoth)) {
+    return Fail(
+        Errc::kInvalidArgument,
+        "--search offers packets to one gateway: add --forward-mode esp-encap or esp-decap");
+  }
+  if (options.rekeys < 0 || options.rekeys > 1e6) {
+    return Fail(Errc::kInvalidArgument, "--rekey {}: expected 0 to 1000000", options.rekeys);
+  }
+  if (options.reorder > options.batch) {
+    return Fail(Errc::kInvalidArgument, "--reorder {}: expected at most the batch, {}",
+                options.reorder, options.batch);
+  }
+  Status status = CheckShare("--lose", options.lose);
+  return status ? CheckShare("--loss-tolerance", options.tolerance) : status;
+}
+
 Status CheckTogether(BenchOptions& options) {
   const auto wants = [&](BenchMode mode) { return std::ranges::count(options.modes, mode) != 0; };
   if (!options.ports && wants(BenchMode::kIo)) {
@@ -221,6 +269,9 @@ Result<BenchOptions> ParseBenchOptions(int argc, char** argv) {
   }
   if (status) {
     status = CheckTogether(options);
+  }
+  if (status) {
+    status = CheckMemoryOnly(options);
   }
   if (status) {
     status = CheckEal(options.eal);

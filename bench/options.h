@@ -35,14 +35,20 @@ struct BenchOptions {
   bool inner_v6 = false;
   bool outer_v6 = false;
   EngineChoice engine = EngineChoice::kAuto;
-  unsigned burst = 0;            // frames a receive call hands out; 0: as many as the stages take
-  unsigned batch = 512;          // packets in flight in memory
-  double seconds = 2;            // of each measurement
-  bool stages = true;            // a further pass that counts cycles of each stage
-  bool ports = false;            // DPDK ports instead of memory
-  std::string input;             // pcap file for the ports; empty: made for the run
-  std::string write_input;       // write that pcap file and measure nothing
-  std::string json;              // file, or "-" for standard output; empty: none
+  unsigned burst = 0;        // frames a receive call hands out; 0: as many as the stages take
+  unsigned batch = 512;      // packets in flight in memory
+  double seconds = 2;        // of each measurement
+  double rekeys = 0;         // SAs replaced each second while the workers forward
+  double lose = 0;           // share of ESP packets lost between the gateways
+  unsigned reorder = 0;      // ESP packets between the gateways are shuffled in blocks of so many
+  bool search = false;       // NDR, PDR and latencies, too
+  double tolerance = 0.005;  // the share of packets that PDR may lose
+  bool idle = false;         // what an idle worker costs, nothing else
+  bool stages = true;        // a further pass that counts cycles of each stage
+  bool ports = false;        // DPDK ports instead of memory
+  std::string input;         // pcap file for the ports; empty: made for the run
+  std::string write_input;   // write that pcap file and measure nothing
+  std::string json;          // file, or "-" for standard output; empty: none
   std::vector<std::string> eal;  // further EAL arguments
 };
 

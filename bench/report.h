@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/idle_run.h"
 #include "bench/result.h"
 #include "dataplane/runtime/counters.h"
 
@@ -16,5 +17,7 @@ using MachineFacts = std::vector<std::pair<std::string, std::string>>;
 std::string TableOf(const std::vector<Measurement>& measurements);
 std::string JsonOf(const MachineFacts& machine, const BenchOptions& options,
                    const std::vector<Measurement>& measurements);
+
+std::string JsonOf(const MachineFacts& machine, const BenchOptions& options, const IdleCost& idle);
 
 }  // namespace penstock

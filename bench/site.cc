@@ -35,11 +35,12 @@ Secret KeyBytes(size_t length, unsigned first) {
   return Secret(key);
 }
 
-SaConfig ConfigOf(const BenchOptions& options, const Suite& suite, uint32_t index, bool inbound) {
+SaConfig ConfigOf(const BenchOptions& options, const Suite& suite, uint32_t index, uint32_t spi,
+                  bool inbound) {
   const Ends ends = OuterEnds(options.outer_v6);
   SaConfig config;
   config.name = fmt::format("bench{}", index);
-  config.spi = kFirstSpi + index;
+  config.spi = spi;
   config.inbound = inbound;
   config.suite = &suite;
   config.cipher_key = KeyBytes(suite.key_length(), 1);
@@ -120,8 +121,13 @@ Status Site::Build(Role role, const BenchOptions& options, const Suite& suite, u
   if (!outer || !clear) {
     return StatusOf(!outer ? outer : clear);
   }
+  options_ = &options;
+  suite_ = &suite;
+  outer_hop_ = *outer;
+  const Family family = options.outer_v6 ? Family::kIpv6 : Family::kIpv4;
+  inner_mtu_ = static_cast<uint16_t>(InnerMtu(mtu, OverheadOf(suite, family, options.udp)));
   for (uint32_t i = 0; i < options.sas; ++i) {
-    if (Status status = AddSa(role, options, suite, i, mtu, *outer); !status) {
+    if (Status status = AddTunnel(role, i); !status) {
       return status;
     }
   }
@@ -129,8 +135,7 @@ Status Site::Build(Role role, const BenchOptions& options, const Suite& suite, u
   return status ? AddWorkers(options, mtu) : status;
 }
 
-Status Site::AddSa(Role role, const BenchOptions& options, const Suite& suite, uint32_t index,
-                   uint16_t mtu, uint32_t outer) {
+Status Site::AddTunnel(Role role, uint32_t index) {
   TunnelConfig tunnel;
   tunnel.name = fmt::format("t{}", index);
   tunnel.if_id = index + 1;
@@ -138,26 +143,15 @@ Status Site::AddSa(Role role, const BenchOptions& options, const Suite& suite, u
   if (!id) {
     return StatusOf(id);
   }
-  const bool inbound = role == Role::kDecrypts;
-  SaConfig config = ConfigOf(options, suite, index, inbound);
-  const Result<uint32_t> slot =
-      inbound ? tables_->sad.SlotForInbound(config.spi) : tables_->sad.SlotForOutbound();
-  if (!slot) {
-    return StatusOf(slot);
+  tunnels_.push_back(*id);
+  if (role == Role::kDecrypts) {
+    return AddInbound(index, kFirstSpi + index);
   }
-  if (inbound) {
-    auto sa = MakeInboundSa(std::move(config), *slot, *id, *engine_, SystemClock());
-    return sa ? tables_->sad.InsertInbound(std::move(*sa)) : StatusOf(sa);
-  }
-  auto sa = MakeOutboundSa(std::move(config), *slot, *id, *engine_, SystemClock());
+  auto sa = MakeOutbound(index, kFirstSpi + index);
   if (!sa) {
     return StatusOf(sa);
   }
-  const Family family = options.outer_v6 ? Family::kIpv6 : Family::kIpv4;
-  const uint32_t inner_mtu = InnerMtu(mtu, OverheadOf(suite, family, options.udp));
-  (*sa)->outer_next_hop = outer;
-  (*sa)->inner_mtu = static_cast<uint16_t>(inner_mtu);
-  tables_->tunnels.SetMtu(*id, static_cast<uint16_t>(inner_mtu));
+  tables_->tunnels.SetMtu(*id, inner_mtu_);
   tables_->tunnels[*id].outbound.store(sa->get());
   outbound_.push_back(std::move(*sa));
   const Result<uint32_t> hop = tables_->next_hops.AddTunnel(*id);
@@ -165,6 +159,43 @@ Status Site::AddSa(Role role, const BenchOptions& options, const Suite& suite, u
     tunnel_hops_.push_back(*hop);
   }
   return StatusOf(hop);
+}
+
+Status Site::AddInbound(uint32_t tunnel, uint32_t spi) {
+  const Result<uint32_t> slot = tables_->sad.SlotForInbound(spi);
+  if (!slot) {
+    return StatusOf(slot);
+  }
+  auto sa = MakeInboundSa(ConfigOf(*options_, *suite_, tunnel, spi, true), *slot, tunnels_[tunnel],
+                          *engine_, SystemClock());
+  return sa ? tables_->sad.InsertInbound(std::move(*sa)) : StatusOf(sa);
+}
+
+Result<std::unique_ptr<OutboundSa>> Site::MakeOutbound(uint32_t tunnel, uint32_t spi) {
+  const Result<uint32_t> slot = tables_->sad.SlotForOutbound();
+  if (!slot) {
+    return tl::unexpected<Error>(slot.error());
+  }
+  auto sa = MakeOutboundSa(ConfigOf(*options_, *suite_, tunnel, spi, false), *slot,
+                           tunnels_[tunnel], *engine_, SystemClock());
+  if (sa) {
+    (*sa)->outer_next_hop = outer_hop_;
+    (*sa)->inner_mtu = inner_mtu_;
+  }
+  return sa;
+}
+
+Status Site::ReplaceOutbound(uint32_t tunnel, uint32_t spi) {
+  auto sa = MakeOutbound(tunnel, spi);
+  if (!sa) {
+    return StatusOf(sa);
+  }
+  tables_->tunnels[tunnels_[tunnel]].outbound.store(sa->get());
+  std::swap(outbound_[tunnel], *sa);
+  const uint32_t slot = (*sa)->slot;
+  epoch_.Defer([old = sa->release()] { delete old; });
+  tables_->sad.ReleaseSlot(slot);
+  return {};
 }
 
 Status Site::AddRoutes(Role role, const BenchOptions& options, uint32_t clear) {

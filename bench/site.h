@@ -34,20 +34,33 @@ class Site {
   Pipeline& pipeline(unsigned index) { return *pipelines_[index]; }
   unsigned workers() const { return static_cast<unsigned>(workers_.size()); }
 
+  // For rekeys, on the control thread while workers run.
+  uint32_t tunnel_count() const { return static_cast<uint32_t>(tunnels_.size()); }
+  uint32_t outbound_spi(uint32_t tunnel) const { return outbound_[tunnel]->config.spi; }
+  Status AddInbound(uint32_t tunnel, uint32_t spi);
+  // The old SA goes after a grace period.
+  Status ReplaceOutbound(uint32_t tunnel, uint32_t spi);
+  Status RemoveInbound(uint32_t spi) { return tables_->sad.RemoveInbound(spi); }
+
   // Packets that got lost on the way, by reason, for people; empty if none was.
   std::string Losses() const;
 
  private:
   Site() = default;
   Status Build(Role role, const BenchOptions& options, const Suite& suite, uint16_t mtu);
-  Status AddSa(Role role, const BenchOptions& options, const Suite& suite, uint32_t index,
-               uint16_t mtu, uint32_t outer);
+  Status AddTunnel(Role role, uint32_t index);
+  Result<std::unique_ptr<OutboundSa>> MakeOutbound(uint32_t tunnel, uint32_t spi);
   Status AddRoutes(Role role, const BenchOptions& options, uint32_t clear);
   Status AddWorkers(const BenchOptions& options, uint16_t mtu);
 
+  const BenchOptions* options_ = nullptr;  // outlives the site
+  const Suite* suite_ = nullptr;
+  uint16_t inner_mtu_ = 0;
+  uint32_t outer_hop_ = 0;
   Epoch epoch_;
   std::unique_ptr<GatewayTables> tables_;
   std::unique_ptr<Engine> engine_;  // makes keys
+  std::vector<uint32_t> tunnels_;   // their ids
   std::vector<uint32_t> tunnel_hops_;
   std::vector<std::unique_ptr<OutboundSa>> outbound_;
   std::vector<std::unique_ptr<WorkerContext>> workers_;
