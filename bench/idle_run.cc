@@ -16,6 +16,7 @@ namespace penstock {
 namespace {
 
 constexpr auto kPauseBetweenPackets = std::chrono::milliseconds(4);
+constexpr auto kPatience = std::chrono::seconds(10);
 constexpr unsigned kSmallFrame = 64;
 
 // A worker whose only input brings a packet now and then.
@@ -41,6 +42,7 @@ class IdleWorker {
   }
 
   void Stop() { stop_ = true; }
+  bool waiting() const { return !returned_; }  // for a packet that was posted
   bool running() const { return running_; }
   // Puts the packet into the input; false while the one before is still on its way.
   bool Post(const Traffic& traffic, uint64_t index) {
@@ -100,6 +102,9 @@ void Watch(IdleWorker& worker, const BenchOptions& options, IdleCost& cost) {
     cost.packets += worker.Post(traffic, cost.packets) ? 1 : 0;
     std::this_thread::sleep_for(kPauseBetweenPackets);
   } while (Clock::now() - middle < half);
+  for (const auto end = Clock::now(); worker.waiting() && Clock::now() - end < kPatience;) {
+    std::this_thread::sleep_for(kPauseBetweenPackets);
+  }
 }
 
 }  // namespace
@@ -125,10 +130,10 @@ Result<IdleCost> MeasureIdle(const BenchOptions& options, rte_mempool* pool) {
   Watch(worker, options, cost);
   worker.Stop();
   WaitWorker(0);
-  rte_pktmbuf_free(packet);
   if (const std::string losses = (*site)->Losses(); !losses.empty()) {
     return Fail(Errc::kInternal, "packets were lost: {}", losses);
   }
+  rte_pktmbuf_free(packet);
   const double scale = 1e6 / static_cast<double>(rte_get_tsc_hz());
   cost.delay_p50 = static_cast<double>(worker.delays().Quantile(0.5)) * scale;
   cost.delay_p99 = static_cast<double>(worker.delays().Quantile(0.99)) * scale;
