@@ -3,7 +3,8 @@
 
     scripts/lab.sh /usr/bin/python3 tests/unit/fpm_client/recorded/record.py
 
-writes start.bin (the stream) and start.routes (its table at the end: one route a line, its next hops in order).
+writes start.bin and restart.bin (streams of two connections, the second of a zebra that was started anew with less)
+and start.routes and restart.routes (its table at the end of each: one route a line, its next hops in order).
 """
 
 import pathlib
@@ -31,6 +32,7 @@ ip route 203.0.114.0/24 192.0.2.7
 ipv6 route 2001:db8:100::/48 2001:db8:1::2
 ipv6 route 2001:db8:101::/48 blackhole
 """
+GONE = ("192.0.2.0/24", "203.0.114.0/24")  # of these, after the restart
 BGP = """
 router bgp 65000
  no bgp ebgp-requires-policy
@@ -119,7 +121,7 @@ def record(lab, wire, name):
 
 
 def main():
-    """The story: all kinds of routes, neighbours that change, and a link that fails."""
+    """The story: all kinds of routes, neighbours that change and fail, and a zebra that is started anew."""
     lab = Lab("record-")
     wire = lab.namespace("wire")
     first = neighbour(lab, wire, 1, prefixes(SHARED + ALONE))
@@ -146,8 +148,20 @@ def main():
     (HERE / "start.routes").write_text(table(frr))
 
     dump.stop()  # before bgpd goes, and its routes with it
+    frr.stop()  # zebra takes its routes out of Linux as it goes: the next one would find them there
+    first.configure("router bgp 65001", "address-family ipv4 unicast", *[f"no network {each}" for each in prefixes(SHARED + ALONE)[250:]])
+    file, dump = record(lab, wire, "restart")
+    kept = [line for line in STATIC.splitlines() if not any(prefix in line for prefix in GONE)]
+    frr.config = "\n".join(kept) + BGP.replace(" neighbor 10.0.2.2 remote-as 65002\n", "")
+    frr.start()
+    frr.wait_bgp("10.0.1.2", "2001:db8:2::2")
+    wait_for(lambda: "10.99.0.0/16" in table(frr), "all routes", 60)
+    wait_quiet(file)
+    (HERE / "restart.routes").write_text(table(frr))
+    dump.stop()
     lab.close()
-    print(file, file.stat().st_size, "bytes")
+    for each in sorted(HERE.glob("*.bin")):
+        print(each.name, each.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":
