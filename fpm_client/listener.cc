@@ -174,6 +174,7 @@ void Listener::Accept() {
   session_ = std::make_unique<Session>(loop_, descriptor, receiver_, acknowledger_.get(),
                                        [this](const std::string& why) { Ended(why); });
   SweepWhenQuiet();
+  options_.on_connected();
 }
 
 void Listener::Ended(const std::string& why) {

@@ -25,6 +25,7 @@ struct ListenerOptions {
   std::chrono::milliseconds sweep{30'000};
   std::chrono::milliseconds withdraw_hold{250};
   bool acknowledge = false;
+  std::function<void()> on_connected = [] {};
 };
 
 // Control thread only. `sink` outlives it, and keeps the routes when it goes.

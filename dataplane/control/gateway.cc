@@ -217,6 +217,17 @@ Status Gateway::AddTunnelsAndRoutes(const config::Gateway& config) {
   return {};
 }
 
+// FRR 8.4's zebra reads links in one thread and addresses in another: of devices that a restarted
+// daemon has just made it can miss the addresses. By this time it knows the devices.
+void Gateway::AnnounceAddressesSoon() {
+  constexpr std::chrono::seconds kSettled{2};
+  announcement_ = loop_.After(kSettled, [this] {
+    const EventLoop::Handle done = std::move(announcement_);
+    model_->tunnels.AnnounceAddresses();
+    ports_->AnnounceAddresses(*model_);
+  });
+}
+
 // Late, so that the devices that zebra names are known.
 Status Gateway::ListenForZebra() {
   if (fpm_sink_ == nullptr) {
@@ -228,6 +239,7 @@ Status Gateway::ListenForZebra() {
   options.sweep = std::chrono::seconds(config.sweep_seconds());
   options.withdraw_hold = std::chrono::milliseconds(config.withdraw_hold_milliseconds());
   options.acknowledge = config.acknowledge();
+  options.on_connected = [this] { AnnounceAddressesSoon(); };
   Result<std::unique_ptr<fpm::Listener>> listener =
       fpm::Listener::Start(loop_, *fpm_sink_, options);
   if (!listener) {
@@ -258,6 +270,7 @@ Gateway::~Gateway() {
   if (model_ != nullptr) {
     model_->OnSettle(nullptr);
   }
+  announcement_.reset();
   fpm_listener_.reset();
   fpm_sink_.reset();
   if (host_path_ != nullptr) {

@@ -67,6 +67,7 @@ class Gateway {
   Status OpenKernel();
   Status AddTunnelsAndRoutes(const config::Gateway& config);
   Status ListenForZebra();
+  void AnnounceAddressesSoon();
   void StartTimers();
   void Tell(const GatewayEvent& event);
   KernelListener MakeListener();
@@ -93,6 +94,7 @@ class Gateway {
   std::unique_ptr<KernelRoutes> kernel_routes_;
   std::unique_ptr<FpmSink> fpm_sink_;
   std::unique_ptr<fpm::Listener> fpm_listener_;
+  EventLoop::Handle announcement_;
   std::shared_ptr<BfdWatch> bfd_watch_;
   std::set<uint32_t> bfd_down_;  // tunnels that BFD speaks against
   std::vector<EventLoop::Handle> timers_;
