@@ -56,7 +56,9 @@ class ImbEngine final : public Engine {
   static Result<std::unique_ptr<Engine>> Make(ImbSharing sharing, ImbLoops loops);
 
   std::string_view name() const override { return "ipsec-mb"; }
-  std::string description() const override { return library_->Describe(); }
+  std::string description() const override {
+    return library_->Describe() + (wide_ ? ", own loops for AES and SHA-1" : "");
+  }
   bool Supports(const Suite&) const override { return true; }
   Result<CryptoKeyPtr> MakeKey(const Suite& suite, std::span<const uint8_t> cipher_key,
                                std::span<const uint8_t> integrity_key) override;
