@@ -141,6 +141,15 @@ std::vector<InterfaceAddress> AddressBook::Of(InterfaceId interface) const {
   return found == addresses_.end() ? std::vector<InterfaceAddress>{} : found->second;
 }
 
+void AddressBook::Visit(
+    const std::function<void(int kernel_index, const InterfaceAddress&)>& visit) const {
+  for (const auto& [kernel_index, interface] : bound_) {
+    for (const InterfaceAddress& address : Of(interface)) {
+      visit(kernel_index, address);
+    }
+  }
+}
+
 bool AddressBook::IsOurs(const IpAddress& address) const { return local_.contains(address); }
 
 void AddressBook::SetIcmpSource(InterfaceId interface) {

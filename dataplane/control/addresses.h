@@ -41,6 +41,8 @@ class AddressBook {
   void RemoveAll(InterfaceId interface);
   std::vector<InterfaceAddress> Of(InterfaceId interface) const;
   bool IsOurs(const IpAddress& address) const;
+  // All addresses of all devices, with the kernel's number of the device.
+  void Visit(const std::function<void(int kernel_index, const InterfaceAddress&)>& visit) const;
 
   // Protected prefixes changed: neighbours inside of them get no routes of their own.
   void RefreshNeighborNetworks();

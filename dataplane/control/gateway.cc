@@ -14,6 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr unsigned kAnnouncements = 3;
 constexpr auto kTick = milliseconds(100);
 constexpr auto kLinkPoll = milliseconds(200);
 constexpr auto kNeighborRefresh = seconds(10);
@@ -218,13 +219,18 @@ Status Gateway::AddTunnelsAndRoutes(const config::Gateway& config) {
 }
 
 // FRR 8.4's zebra reads links in one thread and addresses in another: of devices that a restarted
-// daemon has just made it can miss the addresses. By this time it knows the devices.
-void Gateway::AnnounceAddressesSoon() {
+// daemon has just made it can miss the addresses, link-local ones too, and BGP stays down. So Linux
+// is asked to tell them once more when zebra knows the devices; and again, for one that is slow.
+void Gateway::AnnounceAddresses(unsigned times) {
   constexpr std::chrono::seconds kSettled{2};
-  announcement_ = loop_.After(kSettled, [this] {
+  announcement_ = loop_.After(kSettled, [this, times] {
     const EventLoop::Handle done = std::move(announcement_);
-    model_->tunnels.AnnounceAddresses();
-    ports_->AnnounceAddresses(*model_);
+    model_->addresses.Visit([this](int kernel_index, const InterfaceAddress& address) {
+      (void)kernel_->AddAddress(kernel_index, address);  // it is there
+    });
+    if (times > 1) {
+      AnnounceAddresses(times - 1);
+    }
   });
 }
 
@@ -239,7 +245,7 @@ Status Gateway::ListenForZebra() {
   options.sweep = std::chrono::seconds(config.sweep_seconds());
   options.withdraw_hold = std::chrono::milliseconds(config.withdraw_hold_milliseconds());
   options.acknowledge = config.acknowledge();
-  options.on_connected = [this] { AnnounceAddressesSoon(); };
+  options.on_connected = [this] { AnnounceAddresses(kAnnouncements); };
   Result<std::unique_ptr<fpm::Listener>> listener =
       fpm::Listener::Start(loop_, *fpm_sink_, options);
   if (!listener) {

@@ -67,7 +67,7 @@ class Gateway {
   Status OpenKernel();
   Status AddTunnelsAndRoutes(const config::Gateway& config);
   Status ListenForZebra();
-  void AnnounceAddressesSoon();
+  void AnnounceAddresses(unsigned times);
   void StartTimers();
   void Tell(const GatewayEvent& event);
   KernelListener MakeListener();

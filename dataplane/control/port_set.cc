@@ -91,17 +91,6 @@ Status PortSet::OpenMirror(Entry& entry, Model& model, HostPath& host_path) {
   return host_path.AddPort(index, *entry.mirror);
 }
 
-void PortSet::AnnounceAddresses(Model& model) {
-  for (const Entry& entry : ports_) {
-    if (entry.mirror == nullptr) {
-      continue;
-    }
-    for (const InterfaceAddress& address : entry.spec.addresses) {
-      (void)model.host.kernel->AddAddress(entry.mirror->interface(), address);  // it has been there
-    }
-  }
-}
-
 void PortSet::CloseMirrors(Model& model, HostPath& host_path) {
   for (Entry& entry : ports_) {
     if (entry.mirror != nullptr) {

@@ -33,8 +33,6 @@ class PortSet {
   Status Open(const std::vector<PortSpec>& specs, WorkerSet& workers, GatewayTables& tables);
   // Mirror devices with the configured addresses; after the host path has started.
   Status OpenMirrors(Model& model, HostPath& host_path);
-  // Has Linux tell its listeners the configured addresses once more.
-  void AnnounceAddresses(Model& model);
   void CloseMirrors(Model& model, HostPath& host_path);
   void Close() { ports_.clear(); }
   // Takes changes of link state over; called by a timer.

@@ -121,17 +121,6 @@ Status TunnelSet::OpenDevice(TunnelRecord& record) {
   return {};
 }
 
-void TunnelSet::AnnounceAddresses() {
-  for (const auto& [id, record] : records_) {
-    if (record.device == nullptr) {
-      continue;
-    }
-    for (const InterfaceAddress& address : record.spec.config.addresses) {
-      (void)host_.kernel->AddAddress(record.device->interface(), address);  // it has been there
-    }
-  }
-}
-
 Status TunnelSet::SetAddresses(TunnelRecord& record,
                                const std::vector<InterfaceAddress>& addresses) {
   const InterfaceId interface { kNoPort, record.id };

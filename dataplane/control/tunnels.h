@@ -85,8 +85,6 @@ class TunnelSet {
   // The newest live outbound SA becomes the current one (else the newest, which then drops by its
   // own reason), and MTU, MSS and liveness follow. To be called after each change of the SAs.
   void Refresh(uint32_t id);
-  // Has Linux tell its listeners the configured addresses once more.
-  void AnnounceAddresses();
   // What BFD says of a tunnel; empty: nothing against it.
   void SetBfdProblem(uint32_t id, const std::string& problem);
   // The outbound policies that lead to the tunnel, best first. With them packets without SA wait
