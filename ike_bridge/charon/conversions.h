@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Charon's values as the SA socket's plain structs, and back. */
 #pragma once
 

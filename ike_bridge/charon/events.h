@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the gateway tells, on its way to charon. */
 #pragma once
 

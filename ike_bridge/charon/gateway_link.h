@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The plugin's connection to the gateway: one, under a mutex, for calls and events. It is made
  * again when the gateway has restarted, and then what the gateway lost is restored or told to
  * charon. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What charon has installed in the gateway: asked only when the connection is new, to find what a
  * restarted gateway has lost. Not thread safe; the gateway link's mutex guards it. */
 #pragma once

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Charon's kernel-ipsec backend over Penstock's SA socket. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Charon's plugin "kernel-penstock": provides kernel-ipsec. */
 #include <daemon.h>
 #include <library.h>

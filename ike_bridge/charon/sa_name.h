@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Charon's name for an SA: "connection/child", as swanctl.conf has them. */
 #pragma once
 
